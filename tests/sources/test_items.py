@@ -1,0 +1,138 @@
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tests.sources.small_mirror import nli_task, pairs
+from xfer_bench.errors import SourceError
+from xfer_bench.frames import ITEMS
+from xfer_bench.sources.items import Usable, fingerprint, usable
+from xfer_bench.tasks.multiple_choice import MULTIPLE_CHOICE
+from xfer_bench.tasks.task import Part, Task
+
+
+def _nli(columns: dict[str, list[Any]]) -> Usable:
+    task = nli_task(splits=("test",))
+    return usable(pl.DataFrame(columns), task=task, part=task.parts[0], language="en", split="test")
+
+
+def _choice(columns: dict[str, list[Any]]) -> Usable:
+    part = Part(
+        split="test",
+        languages=("en", "de"),
+        repository="some/choices",
+        config="all",
+        read=lambda frame: frame,
+        columns=tuple(columns),
+    )
+    task = Task(name="choices", format=MULTIPLE_CHOICE, parts=(part,), licence="none", chance=0.5)
+    return usable(pl.DataFrame(columns), task=task, part=part, language="en", split="test")
+
+
+def test_items_have_the_schema_and_the_row_number_of_the_file() -> None:
+    columns = pairs(6)
+    columns["premise"][1] = " "
+    read = _nli(columns)
+    assert dict(read.frame.schema) == ITEMS
+    assert read.frame["item"].to_list() == ["0", "2", "3", "4", "5"]
+    assert read.frame["cluster"].to_list() == ["0", "0", "1", "1", "1"]
+    assert read.dropped == 1
+
+
+@pytest.mark.parametrize(("column", "value"), [("premise", None), ("hypothesis", ""), ("hypothesis", None)])
+def test_blank_texts_and_candidates_are_dropped_and_counted(column: str, value: str | None) -> None:
+    columns = pairs(6)
+    columns[column][2] = value
+    assert _nli(columns).dropped == 1
+
+
+def test_a_row_without_label_is_dropped_and_counted() -> None:
+    columns = pairs(6)
+    columns["label"][5] = None
+    assert _nli(columns).dropped == 1
+
+
+def test_nothing_usable_is_an_error_not_an_empty_frame() -> None:
+    with pytest.raises(SourceError, match=r"^some/pairs \(en, test\): no usable row for pairs in 'en' among 3$"):
+        _nli({**pairs(3), "premise": [""] * 3})
+
+
+def test_a_label_outside_the_range_names_row_value_and_range() -> None:
+    with pytest.raises(SourceError, match=r"^some/pairs \(en, test\): row 4 has the label 3; allowed are 0 to 2$"):
+        _nli({**pairs(6), "label": [0, 1, 2, 0, 3, 2]})
+
+
+def test_hidden_labels_are_called_hidden() -> None:
+    with pytest.raises(SourceError, match=r"row 0 has the label -1: the labels are hidden; allowed are 0 to 2$"):
+        _nli({**pairs(3), "label": [-1, -1, -1]})
+
+
+def test_the_range_of_a_choice_is_its_own_number_of_candidates() -> None:
+    columns: dict[str, list[Any]] = {"text": ["a", "b"], "candidates": [["x", "y", "z"], ["x", "y"]], "label": [2, 1]}
+    assert _choice(columns).frame["label"].to_list() == [2, 1]
+    with pytest.raises(SourceError, match=r"row 1 has the label 2; allowed are 0 to 1$"):
+        _choice({**columns, "label": [2, 2]})
+
+
+def test_one_candidate_is_no_choice() -> None:
+    columns: dict[str, list[Any]] = {"text": ["a", "b"], "candidates": [["x"], ["x", "y"]], "label": [0, 1]}
+    assert _choice(columns).dropped == 1
+
+
+def test_a_file_of_several_languages_is_filtered_and_keeps_its_row_numbers() -> None:
+    read = _choice(
+        {
+            "text": ["a", "b", "c"],
+            "candidates": [["x", "y"]] * 3,
+            "label": [0, 1, 0],
+            "language": ["de", "en", "en"],
+        }
+    )
+    assert read.frame["text"].to_list() == ["b", "c"]
+    assert read.frame["item"].to_list() == ["1", "2"]
+    assert read.dropped == 0
+
+
+def test_an_item_that_comes_twice_is_an_error() -> None:
+    columns: dict[str, list[Any]] = {
+        "text": ["a", "b"],
+        "candidates": [["x", "y"]] * 2,
+        "label": [0, 1],
+        "item": ["7", "7"],
+    }
+    with pytest.raises(SourceError, match=r"rows 0 and 1 are the same item '7'$"):
+        _choice(columns)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"label": ["entailment"] * 3},
+        {"label": [0.0, 1.0, 2.0]},
+        {"label": [True, False, True]},
+        {"premise": [1, 2, 3]},
+        {"hypothesis": [1, 2, 3]},
+    ],
+    ids=str,
+)
+def test_a_cell_of_the_wrong_type_is_one_line(change: dict[str, list[Any]]) -> None:
+    with pytest.raises(SourceError, match=r"^some/pairs \(en, test\): [^\n]*$"):
+        _nli({**pairs(3), **change})
+
+
+def test_the_fingerprint_is_the_content() -> None:
+    frame = _nli(pairs(6)).frame
+    assert len(fingerprint(frame)) == 64
+    assert fingerprint(frame) == fingerprint(_nli(pairs(6)).frame)
+    changed = frame.with_columns(text=pl.col("text").str.replace("premise 1", "premise 2"))
+    assert fingerprint(frame) != fingerprint(changed)
+    assert fingerprint(frame) != fingerprint(frame.reverse())
+
+
+def test_the_fingerprint_stays_what_it_was() -> None:
+    # Checkpoints and cached predictions are identified by it; computed once with hashlib and json by hand.
+    frame = pl.DataFrame(
+        {"item": ["0"], "cluster": ["0"], "language": ["th"], "text": ["ก"], "candidates": [["a"]], "label": [1]},
+        schema=ITEMS,
+    )
+    assert fingerprint(frame) == "9aabcd0ae1ed9de614458a90823c4736f6185ba4b4d051daeffaf3cd451dbeb2"

@@ -1,0 +1,133 @@
+from pathlib import Path
+
+import pytest
+
+from tests.sources.small_mirror import pairs, write
+from xfer_bench.errors import SourceError
+from xfer_bench.sources import mirror
+
+COLUMNS = ("premise", "hypothesis", "label")
+
+
+def _heights(root: Path, *, config: str = "en", split: str = "test") -> int:
+    return mirror.read(root, repository="some/pairs", config=config, split=split, columns=COLUMNS).height
+
+
+def _readme(root: Path, front: str) -> None:
+    (root / "some" / "pairs" / "README.md").write_text(f"---\n{front}\n---\n# some pairs\n", encoding="utf-8")
+
+
+def test_shards_are_read_in_order(tmp_path: Path) -> None:
+    files = {f"en/test-0000{n}-of-00002.parquet": pairs(3, language=f"shard{n}") for n in (1, 0)}
+    frame = mirror.read(
+        write(tmp_path, "some/pairs", files), repository="some/pairs", config="en", split="test", columns=COLUMNS
+    )
+    assert frame["premise"].to_list() == ["shard0 premise 0"] * 3 + ["shard1 premise 0"] * 3
+
+
+def test_the_readme_says_where_a_split_lies(tmp_path: Path) -> None:
+    write(tmp_path, "some/pairs", {"data/one.parquet": pairs(3), "data/two.parquet": pairs(6)})
+    _readme(
+        tmp_path,
+        "configs:\n- config_name: en\n  data_files:\n  - split: test\n    path:\n    - data/one.parquet\n"
+        "    - data/t*.parquet\n- config_name: de\n  data_files: data/two.parquet",
+    )
+    assert _heights(tmp_path) == 9
+    assert _heights(tmp_path, config="de", split="train") == 6
+
+
+@pytest.mark.parametrize(
+    "name", ["en/test-00000-of-00001.parquet", "en/test.parquet", "en/test/0000.parquet"], ids=["shard", "file", "copy"]
+)
+def test_without_a_readme_the_customary_places_are_searched(tmp_path: Path, name: str) -> None:
+    assert _heights(write(tmp_path, "some/pairs", {name: pairs(6)})) == 6
+
+
+def test_jsonl_is_read_too(tmp_path: Path) -> None:
+    folder = tmp_path / "some" / "pairs" / "en"
+    folder.mkdir(parents=True)
+    (folder / "test.jsonl").write_text('{"premise": "é", "hypothesis": "h", "label": 2}\n', encoding="utf-8")
+    frame = mirror.read(tmp_path, repository="some/pairs", config="en", split="test", columns=COLUMNS)
+    assert frame.rows() == [("é", "h", 2)]
+
+
+def test_a_changed_file_is_seen(tmp_path: Path) -> None:
+    assert _heights(write(tmp_path, "some/pairs", {"en/test.parquet": pairs(3)})) == 3
+    assert _heights(write(tmp_path, "some/pairs", {"en/test.parquet": pairs(9)})) == 9
+
+
+@pytest.mark.parametrize("kept", [0, 4, 200, -1])
+def test_a_truncated_file_is_one_line_that_names_it(tmp_path: Path, kept: int) -> None:
+    write(tmp_path, "some/pairs", {"en/test.parquet": pairs(30)})
+    path = tmp_path / "some" / "pairs" / "en" / "test.parquet"
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(SourceError) as caught:
+        _heights(tmp_path)
+    message = str(caught.value)
+    assert message.startswith(f"some/pairs (en, test): {path} cannot be read")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("content", ["", "nonsense", '{"premise": "p"', "[1]"])
+def test_a_damaged_jsonl_is_one_line(tmp_path: Path, content: str) -> None:
+    folder = tmp_path / "some" / "pairs" / "en"
+    folder.mkdir(parents=True)
+    (folder / "test.jsonl").write_text(content, encoding="utf-8")
+    with pytest.raises(SourceError, match=r"^some/pairs \(en, test\): .*test.jsonl cannot be read[^\n]*$"):
+        _heights(tmp_path)
+
+
+def test_a_missing_column_names_the_columns_there_are(tmp_path: Path) -> None:
+    write(tmp_path, "some/pairs", {"en/test.parquet": {"premise": ["p"], "label": [0]}})
+    with pytest.raises(SourceError, match=r"lacks the column 'hypothesis'; it has premise, label$"):
+        _heights(tmp_path)
+
+
+def test_a_missing_split_names_what_there_is(tmp_path: Path) -> None:
+    write(tmp_path, "some/pairs", {"en/validation.parquet": pairs(3)})
+    with pytest.raises(
+        SourceError, match=r"no Parquet or .jsonl file of split 'test'.*there is en/validation.parquet$"
+    ):
+        _heights(tmp_path)
+
+
+def test_a_split_or_configuration_that_the_readme_does_not_declare_is_missing(tmp_path: Path) -> None:
+    write(tmp_path, "some/pairs", {"en/test.parquet": pairs(3)})
+    _readme(tmp_path, "configs:\n- config_name: en\n  data_files:\n  - split: test\n    path: en/test*")
+    with pytest.raises(SourceError, match=r"no split 'train'; it has test$"):
+        _heights(tmp_path, split="train")
+    with pytest.raises(SourceError, match=r"no configuration 'xx'; it has en$"):
+        _heights(tmp_path, config="xx")
+
+
+@pytest.mark.parametrize(
+    "front", ["configs: [", "configs: 3", "configs:\n- data_files: x", "configs:\n- config_name: en\n  data_files: 3"]
+)
+def test_a_readme_that_cannot_be_read_is_one_line(tmp_path: Path, front: str) -> None:
+    write(tmp_path, "some/pairs", {"en/test.parquet": pairs(3)})
+    _readme(tmp_path, front)
+    with pytest.raises(SourceError, match=r"^some/pairs: the configs in [^\n]*README.md cannot be read[^\n]*$"):
+        _heights(tmp_path)
+
+
+@pytest.mark.parametrize("path", ["../other.parquet", "/etc/*.parquet", "''"])
+def test_a_readme_cannot_point_outside_its_repository(tmp_path: Path, path: str) -> None:
+    write(tmp_path, "some/pairs", {"en/test.parquet": pairs(3)})
+    write(tmp_path, "some", {"other.parquet": pairs(3)})
+    _readme(tmp_path, f"configs:\n- config_name: en\n  data_files:\n  - split: test\n    path: {path}")
+    with pytest.raises(SourceError, match="does not lie in the repository"):
+        _heights(tmp_path)
+
+
+def test_shards_of_different_types_are_one_line(tmp_path: Path) -> None:
+    other = {**pairs(3), "label": ["a", "b", "c"]}
+    write(tmp_path, "some/pairs", {"en/test-0.parquet": pairs(3), "en/test-1.parquet": other})
+    with pytest.raises(SourceError, match=r"^some/pairs \(en, test\): its files differ[^\n]*$"):
+        _heights(tmp_path)
+
+
+def test_a_loading_script_points_to_the_parquet_copy(tmp_path: Path) -> None:
+    (tmp_path / "some" / "pairs").mkdir(parents=True)
+    (tmp_path / "some" / "pairs" / "pairs.py").write_text("", encoding="utf-8")
+    with pytest.raises(SourceError, match="--revision refs/convert/parquet"):
+        _heights(tmp_path)

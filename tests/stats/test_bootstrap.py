@@ -1,0 +1,135 @@
+import numpy as np
+import numpy.typing as npt
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xfer_bench.errors import ResultsError
+from xfer_bench.stats.bootstrap import cluster_sums, p_value, percentile_interval, resample_means
+
+
+def outcomes(n: int, columns: int, *, seed: int = 3) -> npt.NDArray[np.int64]:
+    return np.random.default_rng(seed).integers(2, size=(n, columns))
+
+
+def test_interval_of_one_system_is_that_of_scipy() -> None:
+    # scipy.stats.bootstrap, method="percentile", draws otherwise; both ends have a Monte Carlo error.
+    right = outcomes(500, 1)
+    low, high = percentile_interval(resample_means(right, np.ones(500), resamples=10_000, seed=0))
+    theirs = scipy.stats.bootstrap(
+        (right[:, 0],), np.mean, n_resamples=10_000, method="percentile", rng=np.random.default_rng(1)
+    )
+    # Standard error of a 2.5 % quantile of 10,000 draws: sqrt(.025 * .975 / 10,000) / density = .06 sd = .0013
+    assert low[0] == pytest.approx(theirs.confidence_interval.low, abs=5 * 0.0013)
+    assert high[0] == pytest.approx(theirs.confidence_interval.high, abs=5 * 0.0013)
+
+
+def test_spread_of_the_draws_is_the_textbook_standard_error() -> None:
+    right = outcomes(400, 1)
+    draws = resample_means(right, np.ones(400), resamples=10_000, seed=0)
+    assert draws.std() == pytest.approx(right.std() / np.sqrt(400), rel=0.03)
+    assert draws.mean() == pytest.approx(right.mean(), abs=0.001)
+
+
+@settings(max_examples=25, deadline=None)
+@given(block=st.integers(1, 70), seed=st.integers(0, 2**64 - 1), whole=st.booleans())
+def test_block_size_does_not_matter_bitwise(block: int, seed: int, *, whole: bool) -> None:
+    sums = outcomes(37, 5).astype(float) if whole else np.random.default_rng(1).normal(size=(37, 5))
+    sizes = np.arange(1, 38)
+    expected = resample_means(sums, sizes, resamples=60, seed=seed)
+    assert np.array_equal(resample_means(sums, sizes, resamples=60, seed=seed, block=block), expected)
+
+
+def test_large_whole_numbers_stay_exact() -> None:
+    # Sums over 2**24 are not exact in float32.
+    sums = outcomes(50, 2) * 1_000_003
+    draws = resample_means(sums, np.ones(50), resamples=200, seed=0)
+    small = resample_means(sums // 1_000_003, np.ones(50), resamples=200, seed=0)
+    assert np.array_equal(np.rint(draws * 50), np.rint(small * 50) * 1_000_003)
+
+
+def test_more_resamples_begin_with_the_same_ones() -> None:
+    sums = outcomes(40, 3)
+    longer = resample_means(sums, np.ones(40), resamples=100, seed=5)
+    assert np.array_equal(longer[:30], resample_means(sums, np.ones(40), resamples=30, seed=5))
+
+
+def test_columns_are_drawn_jointly_whatever_else_is_there() -> None:
+    sums = outcomes(40, 3)
+    together = resample_means(sums, np.ones(40), resamples=50, seed=0)
+    assert np.array_equal(together[:, [1]], resample_means(sums[:, [1]], np.ones(40), resamples=50, seed=0))
+
+
+def test_seed_zero_is_a_seed() -> None:
+    sums = outcomes(40, 1)
+    zero, again, one = (resample_means(sums, np.ones(40), resamples=20, seed=seed) for seed in (0, 0, 1))
+    assert np.array_equal(zero, again)
+    assert not np.array_equal(zero, one)
+
+
+def test_means_weigh_clusters_by_their_items() -> None:
+    sums = np.array([[3.0], [1.0]])
+    draws = resample_means(sums, np.array([3, 1]), resamples=300, seed=0)
+    assert np.array_equal(draws, np.ones((300, 1)))
+    unequal = resample_means(np.array([[3.0], [0.0]]), np.array([3, 1]), resamples=300, seed=0)
+    assert set(unequal[:, 0]) == {1.0, 0.75, 0.0}
+
+
+def test_drawing_items_is_drawing_clusters_of_one() -> None:
+    right = outcomes(30, 2)
+    sums, sizes = cluster_sums(right, np.arange(30))
+    assert np.array_equal(sums, right)
+    assert sizes.tolist() == [1] * 30
+
+
+def test_cluster_sums_by_hand() -> None:
+    sums, sizes = cluster_sums(np.array([[1, 0], [1, 1], [0, 1]]), np.array(["b", "a", "b"]))
+    assert sums.tolist() == [[1, 1], [1, 1]]
+    assert sizes.tolist() == [1, 2]
+
+
+def test_the_interval_of_the_opposite_is_the_exact_mirror_image() -> None:
+    draws = resample_means(outcomes(33, 4) - outcomes(33, 4, seed=8), np.ones(33), resamples=997, seed=0)
+    low, high = percentile_interval(draws)
+    mirrored_low, mirrored_high = percentile_interval(-draws)
+    assert np.array_equal(low, -mirrored_high)
+    assert np.array_equal(high, -mirrored_low)
+
+
+def test_interval_ends_are_the_quantiles() -> None:
+    low, high = percentile_interval(np.arange(1001.0)[:, None], level=0.9)
+    assert (low[0], high[0]) == (pytest.approx(50), pytest.approx(950))
+
+
+def test_p_value_by_hand() -> None:
+    # |g* - 2| >= 2 holds for 0, 4 and 5: (1 + 3) / (5 + 1).
+    assert p_value(np.array([[0.0], [1.0], [3.0], [4.0], [5.0]]), np.array([2.0]))[0] == pytest.approx(4 / 6)
+
+
+def test_p_value_is_one_where_nothing_differs_and_never_nought() -> None:
+    assert p_value(np.zeros((99, 1)), np.zeros(1))[0] == 1
+    assert p_value(np.full((99, 1), 5.0), np.array([5.0]))[0] == 1 / 100
+
+
+@pytest.mark.parametrize(
+    ("sums", "sizes", "resamples", "seed", "message"),
+    [
+        (np.ones((0, 1)), np.ones(0), 10, 0, "at least one cluster"),
+        (np.ones((3, 1)), np.ones(2), 10, 0, "needs \\(clusters, columns\\)"),
+        (np.full((3, 1), np.nan), np.ones(3), 10, 0, "NaN"),
+        (np.ones((3, 1)), np.zeros(3), 10, 0, "at least one item"),
+        (np.ones((3, 1)), np.ones(3), 0, 0, "0 resamples"),
+        (np.ones((3, 1)), np.ones(3), 10, -1, "seed of -1"),
+    ],
+)
+def test_nonsense_is_refused(
+    sums: npt.NDArray[np.float64], sizes: npt.NDArray[np.float64], resamples: int, seed: int, message: str
+) -> None:
+    with pytest.raises(ResultsError, match=message):
+        resample_means(sums, sizes, resamples=resamples, seed=seed)
+
+
+def test_a_level_is_a_fraction() -> None:
+    with pytest.raises(ResultsError, match="between 0 and 1"):
+        percentile_interval(np.zeros((5, 1)), level=95)

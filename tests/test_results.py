@@ -1,0 +1,171 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from tests.predictions import make_predictions, make_stages
+from xfer_bench.errors import ResultsError
+from xfer_bench.frames import PREDICTIONS, STAGES
+from xfer_bench.results import Results, write_atomically
+
+
+def in_order(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.sort("run", "task", "language", "item")
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_what_goes_in_comes_out(tmp_path: Path) -> None:
+    predictions = make_predictions()
+    results = Results(tmp_path / "results")
+    results.add(predictions)
+    assert_frame_equal(in_order(results.predictions()), in_order(predictions))
+    assert dict(results.predictions().schema) == PREDICTIONS
+
+
+def test_one_line_of_polars_reads_it(tmp_path: Path) -> None:
+    predictions = make_predictions()
+    Results(tmp_path).add(predictions)
+    assert_frame_equal(in_order(pl.read_parquet(tmp_path / "predictions" / "*.parquet")), in_order(predictions))
+
+
+def test_there_is_one_file_per_run_task_split_and_variant(tmp_path: Path) -> None:
+    Results(tmp_path).add(pl.concat([make_predictions(seeds=(0,)), make_predictions(seeds=(0,), task="xnli")]))
+    assert files(tmp_path) == [
+        f"predictions/{arm}-0-{task}-test-published.parquet"
+        for arm in ("english", "mixed", "none")
+        for task in ("xcopa", "xnli")
+    ]
+
+
+def test_languages_can_come_one_after_the_other(tmp_path: Path) -> None:
+    predictions = make_predictions()
+    results = Results(tmp_path)
+    for language in ("th", "en", "zh", "sw", "et"):
+        results.add(predictions.filter(language=language))
+    assert_frame_equal(in_order(results.predictions()), in_order(predictions))
+
+
+def test_a_language_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    predictions = make_predictions()
+    results = Results(tmp_path)
+    results.add(predictions)
+    fewer = predictions.filter(pl.col("run") == "none-0", pl.col("language") == "th").head(5)
+    results.add(fewer)
+    again = results.predictions()
+    assert_frame_equal(in_order(again.filter(run="none-0", language="th")), in_order(fewer))
+    assert len(again) == len(predictions) - 55
+
+
+def test_adding_twice_changes_nothing(tmp_path: Path) -> None:
+    predictions = make_predictions()
+    results = Results(tmp_path)
+    results.add(predictions)
+    before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
+    results.add(predictions.sample(fraction=1, shuffle=True, seed=1))
+    assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
+
+
+@pytest.mark.parametrize("other", ["a/b", "a b", "a\n", "ä", ".a", "a_", "A/B", "a" * 400])
+def test_odd_and_colliding_run_names_lose_nothing(tmp_path: Path, other: str) -> None:
+    predictions = make_predictions(effects={"none": 0}, seeds=(0,))
+    both = pl.concat([predictions.with_columns(run=pl.lit(run)) for run in ("a_b", "a" * 401, other)])
+    results = Results(tmp_path / "[odd] *")
+    results.add(both)
+    assert_frame_equal(in_order(results.predictions()), in_order(both))
+    assert all(not Path(name).name.startswith(".") for name in files(tmp_path))
+
+
+def test_stages_of_a_run_are_replaced(tmp_path: Path) -> None:
+    stages = make_stages(make_predictions())
+    results = Results(tmp_path)
+    results.add_stages(stages)
+    results.add_stages(stages.filter(run="english-0").with_columns(seconds=pl.lit(9.0)))
+    again = results.stages()
+    assert dict(again.schema) == STAGES
+    assert len(again) == len(stages)
+    assert again.filter(run="english-0")["seconds"].to_list() == [9.0, 9.0]
+
+
+def test_no_stages_are_an_empty_table(tmp_path: Path) -> None:
+    assert dict(Results(tmp_path).stages().schema) == STAGES
+
+
+def test_a_folder_without_predictions_says_what_to_run(tmp_path: Path) -> None:
+    (tmp_path / "predictions").mkdir()
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(ResultsError, match=r"no predictions in .*; run `xfer-bench"):
+            Results(folder).predictions()
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1", b"not a table at all, but some text"])
+def test_a_damaged_file_is_named_in_one_line(tmp_path: Path, damage: bytes) -> None:
+    results = Results(tmp_path)
+    results.add(make_predictions())
+    (tmp_path / "predictions" / "mixed-1-xcopa-test-published.parquet").write_bytes(damage)
+    with pytest.raises(ResultsError, match=r"mixed-1-xcopa-test-published.parquet is damaged") as caught:
+        results.predictions()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_truncated_file_is_named(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    results.add(make_predictions())
+    path = tmp_path / "predictions" / "none-0-xcopa-test-published.parquet"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ResultsError, match=r"none-0-xcopa-test-published.parquet is damaged"):
+        results.predictions()
+
+
+def test_a_table_of_something_else_is_named(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    results.add(make_predictions())
+    pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "predictions" / "other.parquet")
+    with pytest.raises(ResultsError, match=r"other.parquet is no results file of this version: .*lacks the column"):
+        results.predictions()
+
+
+def test_types_that_convert_without_loss_are_read(tmp_path: Path) -> None:
+    predictions = make_predictions()
+    results = Results(tmp_path)
+    results.add(predictions)
+    path = tmp_path / "predictions" / "none-0-xcopa-test-published.parquet"
+    pl.read_parquet(path).cast({"label": pl.Int64}).write_parquet(path)
+    assert_frame_equal(in_order(results.predictions()), in_order(predictions))
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ResultsError, match=r"cannot write .*: "):
+        Results(tmp_path / "file").add(make_predictions())
+
+
+def test_a_write_that_fails_half_way_leaves_the_old_file(tmp_path: Path) -> None:
+    # A limit on the size of files fails in the middle of the write, as a full disk does.
+    write_atomically(tmp_path / "table", b"old")
+    program = (
+        "import resource, signal, sys; from pathlib import Path; from xfer_bench.results import write_atomically;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"
+        "write_atomically(Path(sys.argv[1]), b'x' * 100_000)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "table")], capture_output=True, text=True, check=False
+    )
+    assert "ResultsError: cannot write" in done.stderr
+    assert files(tmp_path) == ["table"]
+    assert (tmp_path / "table").read_bytes() == b"old"
+
+
+def test_reading_results_needs_neither_torch_nor_matplotlib_nor_scipy() -> None:
+    program = (
+        "import sys; import xfer_bench.results, xfer_bench.stats.comparisons, xfer_bench.stats.scores,"
+        " xfer_bench.stats.correlation, xfer_bench.stats.paired, xfer_bench.plotting.gallery, xfer_bench.report.tables;"
+        "print(*{'torch', 'transformers', 'datasets', 'matplotlib', 'scipy', 'seaborn'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

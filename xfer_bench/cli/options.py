@@ -1,0 +1,40 @@
+"""Options that several commands share."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+DataRoot: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-root",
+        metavar="DIR",
+        envvar="XFER_BENCH_DATA",
+        help="A local mirror of data sets: DIR/OWNER/NAME is used where it exists, the Hub otherwise.",
+    ),
+]
+
+
+class Precision(StrEnum):
+    """Arithmetic of the forward pass."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
+class Split(StrEnum):
+    """Splits that are evaluated."""
+
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    MARKDOWN = "markdown"

@@ -1,0 +1,80 @@
+"""`run` and `train`: a study file becomes checkpoints, results and figures."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from xfer_bench.cli.options import DataRoot
+
+if TYPE_CHECKING:
+    from xfer_bench.pipeline import Place, Prepared
+
+StudyFile: TypeAlias = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A study file, or the name of one that comes along, such as quickstart.")
+]
+Out: TypeAlias = Annotated[
+    Path, typer.Option("-o", "--out", metavar="OUT", help="Gets checkpoints/, results/ and figures/.")
+]
+DryRun: TypeAlias = Annotated[
+    bool, typer.Option("--dry-run", help="Print the plan: stages, which are shared, which are done, and a rough cost.")
+]
+
+
+def train(study: StudyFile, out: Out, data_root: DataRoot = None, dry_run: DryRun = False) -> None:
+    """Train every arm of a study at every seed; what is finished already is not trained again."""
+    prepared, place = _prepare(study, out, data_root)
+    if dry_run:
+        _print_plan(prepared, place)
+        return
+    _train(prepared, place)
+    typer.echo(f"{len(prepared.plan.runs)} runs trained; checkpoints in {place.store.folder}")
+
+
+def run(study: StudyFile, out: Out, data_root: DataRoot = None, dry_run: DryRun = False) -> None:
+    """Train a study, evaluate it in every language, compare its arms and draw the figures."""
+    from xfer_bench.cli.bars import shown
+    from xfer_bench.cli.results import draw, print_comparisons
+    from xfer_bench.pipeline import evaluate_study
+
+    prepared, place = _prepare(study, out, data_root)
+    if dry_run:
+        _print_plan(prepared, place)
+        return
+    checkpoints = _train(prepared, place)
+    with shown() as progress:
+        evaluate_study(prepared, place, checkpoints, progress=progress)
+    print_comparisons(place.results)
+    draw(place.results, place.figures)
+
+
+def _prepare(study: str, out: Path, data_root: Path | None) -> tuple["Prepared", "Place"]:
+    from xfer_bench.pipeline import Place, prepare
+    from xfer_bench.sources.embedded import study_file
+    from xfer_bench.sources.source import Sources, resolve_data_root
+    from xfer_bench.study import Study
+
+    path = Path(study) if Path(study).exists() else study_file(study)
+    prepared = prepare(Study.from_toml(path), sources=Sources(data_root=resolve_data_root(data_root)))
+    if prepared.origin.note:
+        typer.echo(f"note: {prepared.origin.note}", err=True)
+    return prepared, Place(out=out)
+
+
+def _train(prepared: "Prepared", place: "Place") -> dict[str, "Checkpoint"]:
+    from xfer_bench.cli.bars import shown
+    from xfer_bench.pipeline import train_study
+
+    with shown() as progress:
+        return train_study(prepared, place, progress=progress)
+
+
+def _print_plan(prepared: "Prepared", place: "Place") -> None:
+    from xfer_bench.cli.plan_table import plan_lines
+
+    for line in plan_lines(prepared, place.store):
+        typer.echo(line)
+
+
+if TYPE_CHECKING:
+    from xfer_bench.training.checkpoints import Checkpoint

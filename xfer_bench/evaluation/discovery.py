@@ -1,0 +1,98 @@
+"""Which checkpoints lie under a path, and what each can score. Reads configurations only; no weights, no torch."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from xfer_bench.errors import CheckpointError
+from xfer_bench.models.origin import local_folder, resolve
+
+Head: TypeAlias = Literal["sequence_classification", "multiple_choice"]
+
+_HEADS: dict[str, Head] = {
+    "ForSequenceClassification": "sequence_classification",
+    "ForMultipleChoice": "multiple_choice",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scorable:
+    """A checkpoint that was found.
+
+    name: the path or Hub id as the user would write it. head: the stock head that it was saved with, or None with
+    the reason. id2label: of its configuration. lineage: ours, or None for a checkpoint from elsewhere.
+    covers: fingerprints of the rows that a trimmed vocabulary was made for; None when it was not trimmed.
+    """
+
+    path: Path
+    name: str
+    head: Head | None
+    reason: str
+    id2label: dict[int, str]
+    lineage: dict[str, Any] | None
+    covers: frozenset[str] | None
+
+
+def discover(places: Iterable[str]) -> list[Scorable]:
+    """Every checkpoint under these paths (a checkpoint, or a tree of them), and every Hub id, each once.
+
+    Folders whose names begin with a dot hold unfinished work and are not entered.
+    Raises CheckpointError for a path that does not exist, one without any checkpoint, and weights that only exist
+    as pickles.
+    """
+    found: dict[Path, Scorable] = {}
+    for place in places:
+        path = Path(place).expanduser()
+        if path.is_dir() and not (path / "config.json").is_file():
+            folders = list(_tree(path))
+            if not folders:
+                raise CheckpointError(
+                    f"{place}: no checkpoint here or below (a folder with config.json and safetensors)"
+                )
+            for folder in folders:
+                found.setdefault(folder.resolve(), _read(folder, str(folder)))
+        else:
+            origin = resolve(place)
+            folder = local_folder(origin)
+            found.setdefault(folder.resolve(), _read(folder, place))
+    return list(found.values())
+
+
+def _tree(top: Path) -> Iterator[Path]:
+    if (top / "config.json").is_file() and any(top.glob("*.safetensors")):
+        yield top
+        return
+    for child in sorted(top.iterdir()):
+        if child.is_dir() and not child.name.startswith("."):
+            yield from _tree(child)
+
+
+def _read(folder: Path, name: str) -> Scorable:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        id2label = {int(index): str(label) for index, label in (config.get("id2label") or {}).items()}
+        lineage = _optional(folder / "lineage.json")
+        vocabulary = _optional(folder / "vocabulary.json")
+    except (OSError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{name}: damaged configuration ({error})") from None
+    architectures = config.get("architectures") or ["none"]
+    head = next((kind for ending, kind in _HEADS.items() if architectures[0].endswith(ending)), None)
+    return Scorable(
+        path=folder,
+        name=name,
+        head=head,
+        reason="" if head else f"its architecture {architectures[0]} has no head that a task here is scored with",
+        # Configurations leave the default of two unnamed labels out.
+        id2label=id2label or {0: "LABEL_0", 1: "LABEL_1"},
+        lineage=lineage,
+        covers=frozenset(vocabulary["covers"]) if vocabulary else None,
+    )
+
+
+def _optional(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content

@@ -1,0 +1,337 @@
+"""A plan: the study resolved against tasks and sources, validated, every stage keyed by its content.
+
+    Study ─► Plan ─► Runs ─► Stages
+
+A run is a chain of stages; a stage knows its parent, so that two runs which share an intermediate stage hold the
+same value with the same key, and it is trained once.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, TypeAlias
+
+from xfer_bench.digest import value_digest
+from xfer_bench.errors import StudyError, XferBenchError
+from xfer_bench.sources.mixture import draw
+from xfer_bench.sources.source import Rows, Sources
+from xfer_bench.study import Arm, Recipe, StageSpec, Study, Target
+from xfer_bench.tasks import Task
+from xfer_bench.tasks.task import Split
+
+Role: TypeAlias = Literal["intermediate", "target"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """The rows of a stage, by what they are and by their content.
+
+    fingerprint, development_fingerprint: of the training rows and of the held-out rows in the same languages.
+    examples, development_examples: their numbers; asked: how many training rows the study asked for (None: all);
+    dropped: unusable rows that were left out. seed: of the draw.
+    """
+
+    task: str
+    languages: tuple[str, ...]
+    per_item: Literal["all", "one"]
+    asked: int | None
+    seed: int
+    repository: str
+    revision: str
+    examples: int
+    fingerprint: str
+    dropped: int
+    development_examples: int
+    development_fingerprint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One training: of the model `origin` if there is no parent, else of the parent's result.
+
+    origin: identity of the pretrained model (after trimming). source: digest of the code that trains.
+    """
+
+    role: Role
+    data: Data
+    recipe: Recipe
+    initialisation_seed: int
+    data_seed: int
+    head: Literal["fresh", "keep"]
+    parent: "Stage | None"
+    origin: str
+    source: str
+
+    @cached_property
+    def key(self) -> str:
+        """Digest of everything that decides the result. The role does not: the same training is the same stage."""
+        return value_digest(
+            {
+                "data": [self.data.task, self.data.fingerprint, self.data.development_fingerprint],
+                "recipe": self.recipe.model_dump(),
+                "seeds": [self.initialisation_seed, self.data_seed],
+                "head": self.head,
+                "parent": self.parent.key if self.parent else self.origin,
+                "source": self.source,
+            }
+        )
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps, unless the stage stops early."""
+        steps = max(1, round(self.data.examples * self.recipe.epochs) // self.recipe.batch_size)
+        return min(steps, self.recipe.max_steps or steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One arm at one target with one pair of seeds: a chain of stages, the intermediate ones first.
+
+    intermediate_seed is None for an arm without intermediate stages. seen: languages of the intermediate data.
+    """
+
+    arm: str
+    target: str
+    setting: str
+    intermediate_seed: int | None
+    target_seed: int
+    stages: tuple[Stage, ...]
+    seen: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Readable and unique: the labels and the beginning of the last stage's key."""
+        first = "" if self.intermediate_seed is None else f".i{self.intermediate_seed}"
+        return f"{self.arm}.{self.target}.{self.setting}{first}.t{self.target_seed}-{self.stages[-1].key[:8]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Where the runs of one target are evaluated: rows by language (in the order of the study)."""
+
+    task: str
+    setting: str
+    split: Literal["validation", "test"]
+    languages: tuple[str, ...]
+    limit: int | None
+    fingerprints: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Every run of a study and every evaluation of its runs."""
+
+    study: Study
+    runs: tuple[Run, ...]
+    evaluations: tuple[Evaluation, ...]
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Each distinct stage once, parents before children."""
+        return tuple({stage.key: stage for run in self.runs for stage in run.stages}.values())
+
+    def runs_through(self, stage: Stage) -> tuple[Run, ...]:
+        """The runs that this stage belongs to: more than one when it is shared."""
+        return tuple(run for run in self.runs if any(other.key == stage.key for other in run.stages))
+
+    def evaluation_of(self, run: Run) -> Evaluation:
+        """Where this run is evaluated."""
+        return next(one for one in self.evaluations if (one.task, one.setting) == (run.target, run.setting))
+
+
+def plan(study: Study, *, tasks: Mapping[str, Task], sources: Sources, origin: str, source: str) -> Plan:
+    """Resolve a study.
+
+    tasks: the registry. origin: identity of the pretrained model. source: digest of the code that trains.
+    With `trim_vocabulary` the model that the stages start from is identified by `origin` and by all rows of the study.
+
+    Raises StudyError for what a study asks and cannot have, naming the arm or the target; TaskError and SourceError
+    where a task has no such language or split here.
+    """
+    reader = _Reader(tasks=tasks, sources=sources, study=study)
+    evaluations = tuple(reader.evaluation(target) for target in study.targets)
+    chains = tuple(reader.chains())
+    if study.trim_vocabulary:
+        origin = value_digest([origin, sorted(_fingerprints(evaluations, chains))])
+    return Plan(study=study, evaluations=evaluations, runs=tuple(_run(c, study, origin, source) for c in chains))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Link:
+    role: Role
+    format: str
+    data: Data
+    recipe: Recipe
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chain:
+    arm: Arm
+    target: Target
+    intermediate_seed: int | None
+    target_seed: int
+    links: tuple[_Link, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reader:
+    tasks: Mapping[str, Task]
+    sources: Sources
+    study: Study
+
+    def task(self, name: str, where: str) -> Task:
+        if name not in self.tasks:
+            raise StudyError(f"{where}: no task named {name!r}; choose one of {', '.join(sorted(self.tasks))}")
+        return self.tasks[name]
+
+    def evaluation(self, target: Target) -> Evaluation:
+        where = f"target {target.task!r}"
+        task = self.task(target.task, where)
+        if not task.settings:
+            targets = ", ".join(sorted(name for name, one in self.tasks.items() if one.settings))
+            raise StudyError(f"{where}: is a training set, not a target; targets are {targets}")
+        languages = _languages(task, target.languages, target.split, where)
+        rows = [self.sources.rows(task, language=language, split=target.split) for language in languages]
+        return Evaluation(
+            task=task.name,
+            setting=target.setting,
+            split=target.split,
+            languages=languages,
+            limit=target.limit,
+            fingerprints=tuple(one.fingerprint for one in rows),
+        )
+
+    def chains(self) -> Iterator[_Chain]:
+        for target in self.study.targets:
+            for arm in self.study.arms:
+                yield from self.chains_of(arm, target)
+
+    def chains_of(self, arm: Arm, target: Target) -> Iterator[_Chain]:
+        pairs = self.study.seeds.pairs()
+        # Without intermediate stages the intermediate seed decides nothing: one run for each target seed.
+        seeds = pairs if arm.stages else tuple(dict.fromkeys((None, second) for _, second in pairs))
+        for first, second in seeds:
+            links: list[_Link] = []
+            for position, spec in enumerate(arm.stages):
+                where = f"arm {arm.name!r}, stage {position + 1} ({spec.task})"
+                links.append(self.link(spec, role="intermediate", seed=first or 0, target=target, where=where))
+            for spec in self.training_of(target):
+                where = f"target {target.task!r}, training set {spec.task!r}"
+                links.append(self.link(spec, role="target", seed=second, target=target, where=where))
+            yield _Chain(arm=arm, target=target, intermediate_seed=first, target_seed=second, links=tuple(links))
+
+    def training_of(self, target: Target) -> tuple[StageSpec, ...]:
+        if target.train:
+            return target.train
+        task = self.task(target.task, f"target {target.task!r}")
+        if target.setting not in task.settings:
+            raise StudyError(
+                f"target {task.name!r}: no setting named {target.setting!r}; choose one of "
+                f"{', '.join(sorted(task.settings))}, or list the training sets in `train`"
+            )
+        return tuple(StageSpec(task=name) for name in task.settings[target.setting])
+
+    def link(self, spec: StageSpec, *, role: Role, seed: int, target: Target, where: str) -> _Link:
+        task = self.task(spec.task, where)
+        if target.task in task.barred:
+            raise StudyError(f"{where}: may not come before {target.task}: {task.barred[target.task]}")
+        languages = _languages(task, spec.languages, "train", where)
+        if spec.per_item == "one" and not task.parallel:
+            raise StudyError(f'{where}: per_item = "one" needs a parallel task, and {task.name} is not')
+        changes = (target.recipe, spec.recipe) if role == "target" else (spec.recipe,)
+        try:
+            recipe = self.study.stage_recipe(*changes)
+            rows, held_out = stage_rows(
+                task, self.sources, languages=languages, per_item=spec.per_item, examples=spec.examples, seed=seed
+            )
+        except XferBenchError as error:
+            raise type(error)(f"{where}: {error}") from None
+        data = Data(
+            task=task.name,
+            languages=languages,
+            per_item=spec.per_item,
+            asked=spec.examples,
+            seed=seed,
+            repository=rows.repository,
+            revision=rows.revision,
+            examples=rows.frame.height,
+            fingerprint=rows.fingerprint,
+            dropped=rows.dropped,
+            development_examples=held_out.frame.height,
+            development_fingerprint=held_out.fingerprint,
+        )
+        return _Link(role=role, format=task.format.name, data=data, recipe=recipe, seed=seed)
+
+
+def stage_rows(
+    task: Task,
+    sources: Sources,
+    *,
+    languages: tuple[str, ...],
+    per_item: Literal["all", "one"],
+    examples: int | None,
+    seed: int,
+) -> tuple[Rows, Rows]:
+    """Training and development rows of a stage.
+
+    The seed draws the subset and, with one language per item, the languages; the development rows, in the same
+    languages, are the same for every seed.
+    """
+    training = draw(
+        task, sources=sources, languages=languages, split="train", per_item=per_item, examples=examples, seed=seed
+    )
+    held_out = draw(
+        task, sources=sources, languages=languages, split="validation", per_item=per_item, examples=None, seed=0
+    )
+    return training, held_out
+
+
+def _languages(task: Task, asked: tuple[str, ...] | None, split: Split, where: str) -> tuple[str, ...]:
+    offered = task.languages_of(split)
+    if not offered:
+        raise StudyError(f"{where}: {task.name} has no split {split!r}; it has {', '.join(task.splits)}")
+    unknown = [language for language in asked or () if language not in offered]
+    if unknown:
+        raise StudyError(f"{where}: {task.name} has no language {unknown[0]!r} in {split}; it has {', '.join(offered)}")
+    return asked or offered
+
+
+def _fingerprints(evaluations: tuple[Evaluation, ...], chains: tuple[_Chain, ...]) -> set[str]:
+    of_evaluations = {one for evaluation in evaluations for one in evaluation.fingerprints}
+    of_training = {
+        one
+        for chain in chains
+        for link in chain.links
+        for one in (link.data.fingerprint, link.data.development_fingerprint)
+    }
+    return of_evaluations | of_training
+
+
+def _run(chain: _Chain, study: Study, origin: str, source: str) -> Run:
+    stages: list[Stage] = []
+    for position, link in enumerate(chain.links):
+        carried = position > 0 and chain.links[position - 1].format == link.format
+        stages.append(
+            Stage(
+                role=link.role,
+                data=link.data,
+                recipe=link.recipe,
+                initialisation_seed=link.seed,
+                data_seed=link.seed,
+                head="keep" if study.head == "keep" and carried else "fresh",
+                parent=stages[-1] if stages else None,
+                origin=origin,
+                source=source,
+            )
+        )
+    seen = {language for link in chain.links if link.role == "intermediate" for language in link.data.languages}
+    return Run(
+        arm=chain.arm.name,
+        target=chain.target.task,
+        setting=chain.target.setting,
+        intermediate_seed=chain.intermediate_seed,
+        target_seed=chain.target_seed,
+        stages=tuple(stages),
+        seen=tuple(sorted(seen)),
+    )

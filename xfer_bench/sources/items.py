@@ -1,0 +1,109 @@
+"""From a repository's raw rows to ITEMS: read, checked, unusable rows dropped and counted; and their fingerprint."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import polars as pl
+
+from xfer_bench.errors import SourceError
+from xfer_bench.frames import ITEMS, conform
+from xfer_bench.sources import holdout
+from xfer_bench.tasks.task import Part, Split, Task
+
+_ROW = "row"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usable:
+    """frame: ITEMS, in the order of the repository. dropped: rows without a usable text, candidate or label."""
+
+    frame: pl.DataFrame
+    dropped: int
+
+
+def usable(raw: pl.DataFrame, *, task: Task, part: Part, language: str, split: Split) -> Usable:
+    """The items of one task, language and split in a repository's rows.
+
+    A row is unusable when its text or one of its candidates is missing or blank, when it has too few candidates, or
+    when the reader gave it no label. Raises SourceError naming repository, split, row and value for a label outside
+    its range, a cell of the wrong type, or an item that comes twice.
+    """
+    where = f"{part.repository} ({part.config.format(language=language)}, {part.upstream_split or part.split})"
+    frame = _read(raw, part=part, language=language, where=where).filter(pl.col("language") == language)
+    if split != part.split or holdout.replaces_validation(task, language):
+        try:
+            frame = frame.filter(holdout.belongs(frame["cluster"], split))
+        except SourceError as error:
+            raise SourceError(f"{where}: {error}") from None
+    kept = frame.filter(_is_usable(task))
+    if kept.is_empty():
+        raise SourceError(f"{where}: no usable row for {task.name} in {language!r} among {frame.height}")
+    _check_labels(kept, task=task, where=where)
+    _check_items(kept, where=where)
+    return Usable(frame=conform(kept, ITEMS), dropped=frame.height - kept.height)
+
+
+def fingerprint(frame: pl.DataFrame) -> str:
+    """Hexadecimal SHA-256 of the items: their values column by column, whatever library or file held them."""
+    digest = hashlib.sha256()
+    for name in ITEMS:
+        digest.update(json.dumps([name, frame[name].to_list()], ensure_ascii=False, separators=(",", ":")).encode())
+    return digest.hexdigest()
+
+
+def _read(raw: pl.DataFrame, *, part: Part, language: str, where: str) -> pl.DataFrame:
+    try:
+        frame = part.read(raw).with_row_index(_ROW)
+    except pl.exceptions.PolarsError as error:
+        raise SourceError(f"{where}: the rows are not what is expected: {_first_line(error)}") from None
+    if "item" not in frame.columns:
+        frame = frame.with_columns(item=pl.col(_ROW).cast(pl.String))
+    if "cluster" not in frame.columns:
+        frame = frame.with_columns(cluster=pl.col("item"))
+    if "language" not in frame.columns:
+        frame = frame.with_columns(language=pl.lit(language))
+    for name in ("item", "cluster", "language", "text", "candidates"):
+        if frame.schema[name] != ITEMS[name]:
+            raise SourceError(f"{where}: the {name} is {frame.schema[name]}; it must be {ITEMS[name]}")
+    if not frame.schema["label"].is_integer():
+        raise SourceError(f"{where}: the label is {frame.schema['label']}; it must be an integer")
+    return frame
+
+
+def _is_usable(task: Task) -> pl.Expr:
+    least = 1 if task.format.labels else 2
+    blank = pl.element().is_null() | (pl.element().str.strip_chars() == "")
+    return pl.all_horizontal(
+        (pl.col("text").str.strip_chars() != "").fill_null(value=False),
+        (pl.col("candidates").list.len() >= least).fill_null(value=False),
+        ~pl.col("candidates").list.eval(blank).list.any().fill_null(value=False),
+        pl.col("label").is_not_null(),
+    )
+
+
+def _check_labels(frame: pl.DataFrame, *, task: Task, where: str) -> None:
+    labels = len(task.format.labels)
+    count = pl.lit(labels) if labels else pl.col("candidates").list.len()
+    outside = frame.with_columns(count=count).filter(
+        (pl.col("label") < 0) | (pl.col("label") >= pl.col("count").cast(pl.Int64))
+    )
+    if outside.is_empty():
+        return
+    row, value, allowed = outside.select(_ROW, "label", "count").row(0)
+    hidden = ": the labels are hidden" if value == -1 else ""
+    raise SourceError(f"{where}: row {row} has the label {value}{hidden}; allowed are 0 to {allowed - 1}")
+
+
+def _check_items(frame: pl.DataFrame, *, where: str) -> None:
+    missing = frame.filter(pl.col("item").is_null() | pl.col("cluster").is_null())
+    if not missing.is_empty():
+        raise SourceError(f"{where}: row {missing[_ROW][0]} has no item number or no cluster")
+    twice = frame.filter(pl.col("item").is_duplicated())
+    if not twice.is_empty():
+        row, again = twice.filter(pl.col("item") == twice["item"][0])[_ROW].head(2)
+        raise SourceError(f"{where}: rows {row} and {again} are the same item {twice['item'][0]!r}")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,258 @@
+"""A study: what the user wrote, as frozen values read from TOML. Syntax only: whether its tasks, languages and
+budgets exist is decided in `plan`."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from xfer_bench.errors import StudyError
+from xfer_bench.toml_lines import line_of
+
+Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
+
+
+def _refuse_doubles(names: list[str], message: str) -> None:
+    doubled = [name for position, name in enumerate(names) if name in names[:position]]
+    if doubled:
+        raise ValueError(message.format(repr(doubled[0])))
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Recipe(_Value):
+    """How one stage is optimised (AdamW, linear decay after a linear warm-up).
+
+    In a study file a recipe is partial: only the fields that it sets count, over those of the recipe that it changes.
+
+    batch_size: items per optimiser step; micro_batch: items per forward pass, the gradient being accumulated.
+    epochs: passes over the stage's examples; max_steps, where given, ends the stage earlier.
+    warmup: share of the steps. max_length: tokens of a sequence, above which it is truncated.
+    freeze_embeddings, freeze_layers: the embeddings and that many of the lowest layers are not trained.
+    precision: bf16 means autocast; `auto` is bf16 where the device computes it natively, float32 elsewhere.
+    selection: `best` keeps the evaluation with the highest accuracy on the stage's own development data in its own
+        training languages; `last` keeps the last step. patience: evaluations without improvement before stopping.
+    minimum_development: with fewer development items than this nothing is selected or stopped on: they select noise.
+    save_every: optimiser steps between resumable states.
+    """
+
+    learning_rate: float = Field(default=2e-5, gt=0, lt=1)
+    batch_size: int = Field(default=32, ge=1)
+    micro_batch: int | None = Field(default=None, ge=1)
+    epochs: float = Field(default=3.0, gt=0)
+    max_steps: int | None = Field(default=None, ge=1)
+    warmup: float = Field(default=0.1, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_length: int = Field(default=128, ge=8, le=8192)
+    freeze_embeddings: bool = False
+    freeze_layers: int = Field(default=0, ge=0)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    selection: Literal["best", "last"] = "last"
+    patience: int | None = Field(default=None, ge=1)
+    evaluate_every: int = Field(default=1000, ge=1)
+    minimum_development: int = Field(default=200, ge=1)
+    save_every: int = Field(default=500, ge=1)
+
+    @model_validator(mode="after")
+    def _accumulates_evenly(self) -> Self:
+        if self.micro_batch is not None and self.batch_size % self.micro_batch:
+            raise ValueError(f"micro_batch {self.micro_batch} does not divide batch_size {self.batch_size}")
+        return self
+
+
+RECIPES: dict[str, Recipe] = {
+    # Phang et al. 2020 through jiant's XTREME scripts: Adam 1e-5, 10 % warm-up, effective batch 32 (4 x 8), 256 tokens,
+    # an evaluation every 1,000 steps on the stage's own data, 30 evaluations of patience; 3 epochs is jiant's default.
+    "phang2020": Recipe(
+        learning_rate=1e-5, batch_size=32, micro_batch=4, epochs=3.0, warmup=0.1, max_length=256,
+        selection="best", patience=30, evaluate_every=1000,
+    ),
+    # For small encoders and small sets: what the starter model learns from in minutes on a CPU.
+    "fast": Recipe(
+        learning_rate=5e-5, batch_size=16, epochs=3.0, warmup=0.1, weight_decay=0.01, max_length=128,
+        freeze_embeddings=True, save_every=100,
+    ),
+}  # fmt: skip
+
+
+class StageSpec(_Value):
+    """One training set in an arm or in a target's own training.
+
+    languages: of the training set; by default all that it has.
+    per_item: for a parallel training set in several languages, whether each item comes in `all` of them or in `one`.
+    examples: how many items; by default all.
+    """
+
+    task: Name
+    languages: tuple[str, ...] | None = None
+    per_item: Literal["all", "one"] = "all"
+    examples: int | None = Field(default=None, ge=1)
+    recipe: Recipe = Recipe()
+
+
+def _spelled_out(value: Any) -> Any:
+    return {"task": value} if isinstance(value, str) else value
+
+
+_Stages = tuple[Annotated[StageSpec, BeforeValidator(_spelled_out)], ...]
+
+
+class Arm(_Value):
+    """What is done between pretraining and the target: intermediate stages in order, or none."""
+
+    name: Name
+    stages: _Stages = ()
+
+
+class Target(_Value):
+    """A target task: its own English training, and where it is evaluated.
+
+    setting: how the target is trained (`CO`, `SI`, `SI+CO`, `NLI`); names the training sets unless `train` lists them.
+    languages, split: of the evaluation; by default every language of the split `test`.
+    limit: only the first so many items of every language.
+    """
+
+    task: Name
+    setting: Name
+    train: _Stages = ()
+    languages: tuple[str, ...] | None = None
+    split: Literal["validation", "test"] = "test"
+    limit: int | None = Field(default=None, ge=1)
+    recipe: Recipe = Recipe()
+
+
+class Seeds(_Value):
+    """Intermediate and target seeds, paired by position or crossed."""
+
+    intermediate: tuple[int, ...] = Field(default=(0,), min_length=1)
+    target: tuple[int, ...] = Field(default=(0,), min_length=1)
+    pairing: Literal["paired", "crossed"] = "paired"
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.pairing == "paired" and len(self.intermediate) != len(self.target):
+            raise ValueError(
+                f"{len(self.intermediate)} intermediate and {len(self.target)} target seeds cannot be paired; "
+                'give as many of each, or pairing = "crossed"'
+            )
+        _refuse_doubles([str(seed) for seed in self.intermediate], "the intermediate seed {} is given twice")
+        _refuse_doubles([str(seed) for seed in self.target], "the target seed {} is given twice")
+        return self
+
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """(intermediate seed, target seed) of every run."""
+        if self.pairing == "paired":
+            return tuple(zip(self.intermediate, self.target, strict=True))
+        return tuple((first, second) for first in self.intermediate for second in self.target)
+
+
+class Study(_Value):
+    """A whole study.
+
+    model: `starter`, a local directory or a Hub id. head: `fresh` trains every stage's head anew, `keep` carries it
+    over where the formats match; the same for all arms. trim_vocabulary drops the token rows that no text of the
+    study uses.
+    """
+
+    name: Name
+    model: str = Field(min_length=1)
+    revision: str = ""
+    head: Literal["fresh", "keep"] = "fresh"
+    trim_vocabulary: bool = False
+    seeds: Seeds = Seeds()
+    base_recipe: str = "fast"
+    recipe: Recipe = Recipe()
+    arms: tuple[Arm, ...] = Field(min_length=1)
+    targets: tuple[Target, ...] = Field(min_length=1)
+
+    @field_validator("base_recipe")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in RECIPES:
+            raise ValueError(f"no recipe named {name!r}; choose one of {', '.join(sorted(RECIPES))}")
+        return name
+
+    @field_validator("arms")
+    @classmethod
+    def _have_their_own_names(cls, arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
+        _refuse_doubles([arm.name for arm in arms], "two arms are named {}")
+        return arms
+
+    @field_validator("targets")
+    @classmethod
+    def _have_their_own_settings(cls, targets: tuple[Target, ...]) -> tuple[Target, ...]:
+        _refuse_doubles([f"{target.task} ({target.setting})" for target in targets], "the target {} is given twice")
+        return targets
+
+    @classmethod
+    def from_toml(cls, path: Path) -> "Study":
+        """Read a study file.
+
+        Raises StudyError, on one line, naming the file, the line and the key that is wrong.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise StudyError(f"{path}: cannot be read as a study ({error})") from None
+        try:
+            content = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise StudyError(f"{path}: not TOML: {error}") from None
+        try:
+            return cls.model_validate(_tuples(content))
+        except ValidationError as error:
+            raise StudyError(_one_line(error, path, text)) from None
+
+    def stage_recipe(self, *changes: Recipe) -> Recipe:
+        """The study's recipe with its own changes and then these, each over the ones before."""
+        fields = RECIPES[self.base_recipe].model_dump()
+        for change in (self.recipe, *changes):
+            fields |= change.model_dump(exclude_unset=True)
+        try:
+            return Recipe.model_validate(fields)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise StudyError(f"recipe {key or 'as a whole'}: {_reason(first)}") from None
+
+
+def _tuples(value: Any) -> Any:
+    # TOML knows lists only; the values of a study are frozen all the way down.
+    if isinstance(value, dict):
+        return {key: _tuples(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return tuple(_tuples(entry) for entry in value)
+    return value
+
+
+def _one_line(error: ValidationError, path: Path, text: str) -> str:
+    first = error.errors()[0]
+    place = tuple(first["loc"])
+    line = line_of(text, place)
+    where = f"{path}:{line}" if line else str(path)
+    key = ".".join(str(part) for part in place)
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{where}: {key + ': ' if key else ''}{_reason(first, place)}{more}"
+
+
+def _reason(first: Any, place: tuple[int | str, ...] = ()) -> str:
+    if first["type"] == "extra_forbidden":
+        return f"unknown key; allowed here: {', '.join(_allowed(place[:-1]))}"
+    if first["type"] == "missing":
+        return "this key is required"
+    message = str(first["msg"]).removeprefix("Value error, ")
+    return message if first["type"] == "value_error" else f"{message}, got {first['input']!r}"
+
+
+def _allowed(place: tuple[int | str, ...]) -> list[str]:
+    """The keys of the table that a path leads to."""
+    tables: dict[str, type[BaseModel]] = {
+        "seeds": Seeds, "recipe": Recipe, "arms": Arm, "stages": StageSpec, "train": StageSpec,
+        "targets": Target,
+    }  # fmt: skip
+    names = [part for part in place if isinstance(part, str)]
+    table = tables[names[-1]] if names else Study
+    return sorted(table.model_fields)

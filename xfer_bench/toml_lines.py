@@ -1,0 +1,65 @@
+"""On which line of a TOML file a key stands, so that an error can point at it. `tomllib` does not keep positions."""
+
+import re
+from collections import Counter
+from typing import TypeAlias
+
+Path: TypeAlias = tuple[str | int, ...]
+
+_HEADER = re.compile(r"^\s*\[(\[)?\s*([^\[\]]+?)\s*\]")
+_KEY = re.compile(r"^\s*((?:[\w-]+|\"[^\"]*\"|'[^']*')(?:\s*\.\s*(?:[\w-]+|\"[^\"]*\"|'[^']*'))*)\s*=")
+
+
+def line_of(text: str, path: Path) -> int | None:
+    """The 1-based line of the key or element at `path` in TOML source, or of what encloses it; None if unknown.
+
+    `path` is a chain of keys and array positions, as validation errors give it. Elements of an inline array or
+    table are found by their key's name in the lines that follow; the line is meant for people, not for editing.
+    """
+    lines = text.splitlines()
+    known = _positions(lines)
+    for length in range(len(path), 0, -1):
+        start = known.get(path[:length])
+        if start is None:
+            continue
+        if length == len(path):
+            return start
+        end = min((line for line in known.values() if line > start), default=len(lines) + 1)
+        inside = _search_inside(lines[start - 1 : end - 1], path[length:])
+        return start + inside
+    return None
+
+
+def _positions(lines: list[str]) -> dict[Path, int]:
+    """Every table header and every key that begins a line, by its full path."""
+    known: dict[Path, int] = {}
+    seen: Counter[Path] = Counter()
+    table: Path = ()
+    for number, line in enumerate(lines, 1):
+        if header := _HEADER.match(line):
+            table = _parts(header[2])
+            if header[1]:
+                position = seen[table]
+                seen[table] += 1
+                table = (*table, position)
+            known[table] = number
+        elif key := _KEY.match(line):
+            known.setdefault((*table, *_parts(key[1])), number)
+    return known
+
+
+def _parts(dotted: str) -> Path:
+    return tuple(part.strip().strip("\"'") for part in dotted.split("."))
+
+
+def _search_inside(lines: list[str], rest: Path) -> int:
+    """Offset of the line, within an inline value, where the key that ends `rest` most likely stands."""
+    names = [part for part in rest if isinstance(part, str)]
+    positions = [part for part in rest if isinstance(part, int)]
+    if not names:
+        return 0
+    pattern = re.compile(rf"(?<![\w-]){re.escape(names[-1])}\s*=")
+    hits = [offset for offset, line in enumerate(lines) for _ in pattern.finditer(line)]
+    if not hits:
+        return 0
+    return hits[min(positions[-1] if positions else 0, len(hits) - 1)]

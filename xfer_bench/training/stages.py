@@ -1,0 +1,138 @@
+"""A stage becomes a checkpoint: found if it is finished, resumed if it was begun, trained if it is new."""
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import xfer_bench
+from xfer_bench.errors import TrainingError
+from xfer_bench.models.heads import Headed, quiet, with_fresh_head, with_its_head
+from xfer_bench.plan import Stage, stage_rows
+from xfer_bench.progress import Progress, silent
+from xfer_bench.sources.source import Rows, Sources
+from xfer_bench.tasks import Task
+from xfer_bench.training.checkpoints import Checkpoint, Store
+from xfer_bench.training.trainer import fit
+
+_LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "datasets", "polars", "numpy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workshop:
+    """Where stages are trained.
+
+    origin: the folder of the pretrained model that stages without a parent start from; ancestry: what its lineage
+    should say of it.
+    """
+
+    store: Store
+    tasks: Mapping[str, Task]
+    sources: Sources
+    origin: Path
+    ancestry: Mapping[str, Any]
+
+
+def train(stage: Stage, *, workshop: Workshop, progress: Progress = silent) -> Checkpoint:
+    """The checkpoint of a stage, whose parent must be finished.
+
+    A finished stage is never trained again, a begun one goes on from its last whole state, and nothing but a whole
+    checkpoint ever stands in the store under the stage's key.
+    Raises TrainingError if the data are not those of the plan or the loss is no number.
+    """
+    store = workshop.store
+    done = store.find(stage)
+    if done is not None:
+        return done
+    task = workshop.tasks[stage.data.task]
+    rows = _rows(stage, task, workshop.sources)
+    headed = _start(stage, task, workshop)
+    work = store.work(stage.key)
+    work.mkdir(parents=True, exist_ok=True)
+    facts = fit(stage, headed, task_format=task.format, rows=rows, work=work, progress=progress)
+    finished = work / "finished"
+    shutil.rmtree(finished, ignore_errors=True)
+    with quiet():
+        headed.model.save_pretrained(finished)
+        headed.tokenizer.save_pretrained(finished)
+    return store.publish(stage, finished, _lineage(stage, task, headed, facts, workshop.ancestry))
+
+
+def _rows(stage: Stage, task: Task, sources: Sources) -> tuple[Rows, Rows]:
+    data = stage.data
+    rows = stage_rows(
+        task,
+        sources,
+        languages=data.languages,
+        per_item=data.per_item,
+        examples=data.asked,
+        seed=data.seed,
+    )
+    if (rows[0].fingerprint, rows[1].fingerprint) != (data.fingerprint, data.development_fingerprint):
+        raise TrainingError(f"{data.repository}: the rows changed since the study was planned; start again")
+    return rows
+
+
+def _start(stage: Stage, task: Task, workshop: Workshop) -> Headed:
+    if stage.parent is None:
+        return with_fresh_head(workshop.origin, task.format, seed=stage.initialisation_seed)
+    parent = workshop.store.find(stage.parent)
+    if parent is None:
+        raise TrainingError(f"stage {stage.key[:16]} needs stage {stage.parent.key[:16]}, which is not finished")
+    if stage.head == "keep":
+        return with_its_head(parent.path, task.format.head)
+    without = [name.split(".", 1)[1] for name in parent.lineage["head"]["parameters"]]
+    return with_fresh_head(parent.path, task.format, seed=stage.initialisation_seed, without=without)
+
+
+def _lineage(
+    stage: Stage, task: Task, headed: Headed, facts: Mapping[str, Any], ancestry: Mapping[str, Any]
+) -> dict[str, Any]:
+    data = stage.data
+    return {
+        "schema": 1,
+        "key": stage.key,
+        "role": stage.role,
+        "parents": _ancestors(stage),
+        "task": task.name,
+        "format": task.format.name,
+        "chance": 100.0 * task.chance,
+        "data": {
+            "repository": data.repository,
+            "revision": data.revision,
+            "languages": list(data.languages),
+            "per_item": data.per_item,
+            "examples": data.examples,
+            "dropped": data.dropped,
+            "fingerprint": data.fingerprint,
+            "development_fingerprint": data.development_fingerprint,
+        },
+        "recipe": stage.recipe.model_dump(),
+        "seeds": {"initialisation": stage.initialisation_seed, "data_order": stage.data_seed, "draw": data.seed},
+        "head": {"policy": stage.head, "parameters": sorted(headed.fresh)},
+        "origin": dict(ancestry),
+        **facts,
+        "training_source": stage.source,
+        "versions": {"xfer-bench": xfer_bench.__version__, **{name: version(name) for name in _LIBRARIES}},
+        "git_commit": _git_commit(),
+        "runs": [],
+    }
+
+
+def _ancestors(stage: Stage) -> list[dict[str, str]]:
+    """From the first stage to the parent."""
+    if stage.parent is None:
+        return []
+    return [*_ancestors(stage.parent), {"key": stage.parent.key, "task": stage.parent.data.task}]
+
+
+def _git_commit() -> str | None:
+    """The commit of this package's checkout, or None when it is installed from a wheel."""
+    root = Path(xfer_bench.__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None
+    asked = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return asked.stdout.strip() or None
