@@ -87,8 +87,8 @@ def make_stages(predictions: pl.DataFrame, *, seed: int = 7) -> pl.DataFrame:
                     "examples": 400,
                     "steps": 50,
                     "tokens": 10_000,
-                    "chance": 0.5,
-                    "development_accuracy": float(generator.uniform(0.55, 0.8)),
+                    "chance": 50.0,
+                    "development_accuracy": float(generator.uniform(55, 80)),
                     "development_items": 100,
                     "seconds": 1.0,
                 }

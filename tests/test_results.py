@@ -9,7 +9,7 @@ from polars.testing import assert_frame_equal
 from tests.predictions import make_predictions, make_stages
 from xfer_bench.errors import ResultsError
 from xfer_bench.frames import PREDICTIONS, STAGES
-from xfer_bench.results import Results, write_atomically
+from xfer_bench.results import Results, write_whole
 
 
 def in_order(frame: pl.DataFrame) -> pl.DataFrame:
@@ -147,11 +147,11 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 
 def test_a_write_that_fails_half_way_leaves_the_old_file(tmp_path: Path) -> None:
     # A limit on the size of files fails in the middle of the write, as a full disk does.
-    write_atomically(tmp_path / "table", b"old")
+    write_whole(tmp_path / "table", b"old")
     program = (
-        "import resource, signal, sys; from pathlib import Path; from xfer_bench.results import write_atomically;"
+        "import resource, signal, sys; from pathlib import Path; from xfer_bench.results import write_whole;"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"
-        "write_atomically(Path(sys.argv[1]), b'x' * 100_000)"
+        "write_whole(Path(sys.argv[1]), b'x' * 100_000)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "table")], capture_output=True, text=True, check=False

@@ -7,7 +7,8 @@ STAGES       one row per stage of each run: what was trained, on how much, and h
 SCORES       accuracy per run, task, variant, split and language, in points (0-100)
 GAINS        a score minus the baseline's with the same target seed, in points
 
-`label` and `prediction` are integers in the task's canonical order; `scores` are logits, one per class or choice.
+Accuracies, chance and gains are points everywhere. `label` and `prediction` are integers in the task's canonical
+order; `scores` are logits, one per class or choice.
 """
 
 from typing import TypeAlias

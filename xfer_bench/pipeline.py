@@ -1,5 +1,6 @@
 """Study → checkpoints → predictions → Results: what `xfer-bench run` does, usable from a notebook."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from xfer_bench.evaluation.discovery import Scorable, discover
 from xfer_bench.evaluation.request import Ask, request, score
 from xfer_bench.frames import STAGES, conform
 from xfer_bench.models.origin import Origin, local_folder, resolve
-from xfer_bench.plan import Data, Plan, Run, plan, stage_rows
+from xfer_bench.plan import Data, Plan, Run, Stage, plan, stage_rows
 from xfer_bench.progress import Progress, Update, silent
 from xfer_bench.results import Results
 from xfer_bench.sources.source import Sources
@@ -238,8 +239,13 @@ def _counted(progress: Progress, position: int, total: int) -> Progress:
 
 
 def plan_table(prepared: Prepared, store: Store) -> list[dict[str, Any]]:
-    """One row a distinct stage, as `--dry-run` shows it: what it is, who shares it, whether it is done, its size."""
+    """One row a distinct stage, as `--dry-run` shows it: what it is, who shares it, whether it is done, its size.
+
+    `operations` is a rough count: six for every weight of the layers and every token, four characters a token; 0 for
+    a model whose configuration is not on this machine.
+    """
     rows = []
+    size = _layer_weights(prepared.origin)
     for stage in prepared.plan.stages:
         data = stage.data
         runs = prepared.plan.runs_through(stage)
@@ -258,7 +264,22 @@ def plan_table(prepared: Prepared, store: Store) -> list[dict[str, Any]]:
                 "done": store.find(stage) is not None,
                 "examples": data.examples,
                 "steps": stage.steps,
-                "sequences": stage.steps * stage.recipe.batch_size,
+                "operations": _operations(stage, size),
             }
         )
     return rows
+
+
+def _operations(stage: Stage, layer_weights: int) -> float:
+    seen = stage.steps * stage.recipe.batch_size
+    return 6.0 * layer_weights * seen * stage.data.characters / stage.data.examples / 4
+
+
+def _layer_weights(origin: Origin) -> int:
+    """Weights of the encoder's layers, from its configuration; 0 where that is not at hand."""
+    file = Path(origin.path) / "config.json"
+    if not file.is_file():
+        return 0
+    config = json.loads(file.read_text(encoding="utf-8"))
+    hidden, inner = config.get("hidden_size", 0), config.get("intermediate_size", 0)
+    return int(config.get("num_hidden_layers", 0) * (4 * hidden**2 + 2 * hidden * inner))

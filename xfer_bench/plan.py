@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, TypeAlias
 
+import polars as pl
+
 from xfer_bench.digest import value_digest
 from xfer_bench.errors import StudyError, XferBenchError
 from xfer_bench.sources.mixture import draw
@@ -28,7 +30,7 @@ class Data:
 
     fingerprint, development_fingerprint: of the training rows and of the held-out rows in the same languages.
     examples, development_examples: their numbers; asked: how many training rows the study asked for (None: all);
-    dropped: unusable rows that were left out. seed: of the draw.
+    dropped: unusable rows that were left out. seed: of the draw. characters: of all training sequences.
     """
 
     task: str
@@ -39,6 +41,7 @@ class Data:
     repository: str
     revision: str
     examples: int
+    characters: int
     fingerprint: str
     dropped: int
     development_examples: int
@@ -256,6 +259,7 @@ class _Reader:
             repository=rows.repository,
             revision=rows.revision,
             examples=rows.frame.height,
+            characters=_characters(rows.frame),
             fingerprint=rows.fingerprint,
             dropped=rows.dropped,
             development_examples=held_out.frame.height,
@@ -295,6 +299,12 @@ def _languages(task: Task, asked: tuple[str, ...] | None, split: Split, where: s
     if unknown:
         raise StudyError(f"{where}: {task.name} has no language {unknown[0]!r} in {split}; it has {', '.join(offered)}")
     return asked or offered
+
+
+def _characters(items: pl.DataFrame) -> int:
+    candidates = pl.col("candidates")
+    repeated = pl.col("text").str.len_chars() * candidates.list.len()
+    return int(items.select(repeated.sum() + candidates.explode().str.len_chars().sum()).item())
 
 
 def _fingerprints(evaluations: tuple[Evaluation, ...], chains: tuple[_Chain, ...]) -> set[str]:

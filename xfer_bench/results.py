@@ -8,15 +8,14 @@ File names are for people: what a file holds is said by its columns alone. Anyon
 `polars.read_parquet("FOLDER/predictions/*.parquet")`.
 """
 
-import os
 import re
 from collections.abc import Iterable
-from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
 import polars as pl
 
+from xfer_bench.durable import write_bytes
 from xfer_bench.errors import ResultsError
 from xfer_bench.frames import PREDICTIONS, STAGES, Columns, conform
 
@@ -84,22 +83,11 @@ class Results:
         return self.folder / "stages.parquet"
 
 
-def write_atomically(path: Path, payload: bytes) -> None:
-    """Writes a file so that a reader sees the old content or the new, never a part of it, also after a power cut.
-
-    Makes the folder. Raises ResultsError when it cannot be written; nothing is left behind then.
-    """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def write_whole(path: Path, payload: bytes) -> None:
+    """Write a file of results, whole or not at all. Raises ResultsError when it cannot be written."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as file:
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+        write_bytes(path, payload)
     except OSError as error:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
         raise ResultsError(f"cannot write {path}: {error.strerror or error}") from None
 
 
@@ -110,7 +98,7 @@ def _write(path: Path, frame: pl.DataFrame) -> None:
         frame.write_parquet(buffer)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ResultsError(f"cannot write {path}: {_first_line(error)}") from None
-    write_atomically(path, buffer.getvalue())
+    write_whole(path, buffer.getvalue())
 
 
 def _read(path: Path, columns: Columns) -> pl.DataFrame:

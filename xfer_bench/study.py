@@ -11,6 +11,9 @@ from xfer_bench.errors import StudyError
 from xfer_bench.toml_lines import line_of
 
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
+Languages = Annotated[tuple[str, ...], Field(min_length=1)]
+# What NumPy's older generator takes, which `set_seed` seeds too.
+Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
 
 
 def _refuse_doubles(names: list[str], message: str) -> None:
@@ -20,7 +23,7 @@ def _refuse_doubles(names: list[str], message: str) -> None:
 
 
 class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Recipe(_Value):
@@ -58,7 +61,9 @@ class Recipe(_Value):
 
     @model_validator(mode="after")
     def _accumulates_evenly(self) -> Self:
-        if self.micro_batch is not None and self.batch_size % self.micro_batch:
+        # A partial recipe that sets only one of the two is judged when it is put over a whole one.
+        given = {"batch_size", "micro_batch"} <= self.model_fields_set
+        if given and self.micro_batch is not None and self.batch_size % self.micro_batch:
             raise ValueError(f"micro_batch {self.micro_batch} does not divide batch_size {self.batch_size}")
         return self
 
@@ -87,7 +92,7 @@ class StageSpec(_Value):
     """
 
     task: Name
-    languages: tuple[str, ...] | None = None
+    languages: Languages | None = None
     per_item: Literal["all", "one"] = "all"
     examples: int | None = Field(default=None, ge=1)
     recipe: Recipe = Recipe()
@@ -118,7 +123,7 @@ class Target(_Value):
     task: Name
     setting: Name
     train: _Stages = ()
-    languages: tuple[str, ...] | None = None
+    languages: Languages | None = None
     split: Literal["validation", "test"] = "test"
     limit: int | None = Field(default=None, ge=1)
     recipe: Recipe = Recipe()
@@ -127,8 +132,8 @@ class Target(_Value):
 class Seeds(_Value):
     """Intermediate and target seeds, paired by position or crossed."""
 
-    intermediate: tuple[int, ...] = Field(default=(0,), min_length=1)
-    target: tuple[int, ...] = Field(default=(0,), min_length=1)
+    intermediate: tuple[Seed, ...] = Field(default=(0,), min_length=1)
+    target: tuple[Seed, ...] = Field(default=(0,), min_length=1)
     pairing: Literal["paired", "crossed"] = "paired"
 
     @model_validator(mode="after")

@@ -6,8 +6,9 @@ from typing import TypeAlias
 
 Path: TypeAlias = tuple[str | int, ...]
 
-_HEADER = re.compile(r"^\s*\[(\[)?\s*([^\[\]]+?)\s*\]")
-_KEY = re.compile(r"^\s*((?:[\w-]+|\"[^\"]*\"|'[^']*')(?:\s*\.\s*(?:[\w-]+|\"[^\"]*\"|'[^']*'))*)\s*=")
+_DOTTED = r"((?:[\w-]+|\"[^\"]*\"|'[^']*')(?:\s*\.\s*(?:[\w-]+|\"[^\"]*\"|'[^']*'))*)"
+_HEADER = re.compile(rf"^\s*\[(\[)?\s*{_DOTTED}\s*\]\]?\s*(?:#.*)?$")
+_KEY = re.compile(rf"^\s*{_DOTTED}\s*=")
 
 
 def line_of(text: str, path: Path) -> int | None:
@@ -37,12 +38,17 @@ def _positions(lines: list[str]) -> dict[Path, int]:
     table: Path = ()
     for number, line in enumerate(lines, 1):
         if header := _HEADER.match(line):
-            table = _parts(header[2])
+            *outer, last = _parts(header[2])
+            table = ()
+            for part in outer:
+                # `[targets.recipe]` and `[[arms.stages]]` belong to the newest element of the array of tables.
+                table = (*table, part, seen[*table, part] - 1) if (*table, part) in seen else (*table, part)
+            table = (*table, last)
+            known.setdefault(table, number)
             if header[1]:
-                position = seen[table]
                 seen[table] += 1
-                table = (*table, position)
-            known[table] = number
+                table = (*table, seen[table] - 1)
+                known[table] = number
         elif key := _KEY.match(line):
             known.setdefault((*table, *_parts(key[1])), number)
     return known

@@ -58,7 +58,7 @@ def test_points_are_runs_with_their_gain_over_unseen_languages() -> None:
     for point in relation.points:
         assert point.gain == pytest.approx(gains.filter(run=point.run)["gain"].mean())
         accurate = stages.filter(run=point.run, role="intermediate")["development_accuracy"].item()
-        assert point.intermediate == pytest.approx(100 * (accurate - 0.5) / 0.5)
+        assert point.intermediate == pytest.approx(100 * (accurate - 50) / 50)
     x, y = zip(*[(point.intermediate, point.gain) for point in relation.points], strict=True)
     assert relation.correlation.r == pytest.approx(scipy.stats.pearsonr(x, y).statistic)
     assert relation.correlation.n_tasks == 2
@@ -69,7 +69,7 @@ def test_the_last_intermediate_stage_is_measured() -> None:
     predictions = make_predictions()
     stages = make_stages(predictions)
     earlier = stages.filter(role="intermediate").with_columns(
-        position=pl.lit(-1).cast(pl.Int64), development_accuracy=pl.lit(0.51)
+        position=pl.lit(-1).cast(pl.Int64), development_accuracy=pl.lit(51.0)
     )
     assert relate(predictions, pl.concat([stages, earlier]), resamples=9) == relate(predictions, stages, resamples=9)
 
@@ -83,10 +83,10 @@ def test_without_development_accuracies_there_are_no_points() -> None:
     )
 
 
-def test_development_accuracies_are_fractions() -> None:
+def test_development_accuracies_are_points() -> None:
     predictions = make_predictions()
-    points = make_stages(predictions).with_columns(pl.col("development_accuracy") * 100)
-    with pytest.raises(ResultsError, match="both are fractions from 0 to 1"):
+    points = make_stages(predictions).with_columns(pl.col("development_accuracy") * 2)
+    with pytest.raises(ResultsError, match="both are points from 0 to 100"):
         relate(predictions, points)
 
 

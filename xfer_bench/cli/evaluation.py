@@ -6,6 +6,10 @@ from typing import Annotated
 import typer
 
 from xfer_bench.cli.options import DataRoot, Format, Precision, Split
+from xfer_bench.errors import ResultsError
+
+_RESAMPLES = 10_000
+_SEED = 0
 
 
 def evaluate(
@@ -70,11 +74,11 @@ def evaluate(
     for reason in skipped:
         typer.echo(f"skipped: {reason}", err=True)
     if predictions.is_empty():
-        from xfer_bench.errors import ResultsError
-
         raise ResultsError(f"nothing to score: no task fits the {len(skipped)} checkpoints and tasks looked at")
-    from xfer_bench.report.tables import render_scores
+    from xfer_bench.report.tables import bootstrap_settings, render_scores
     from xfer_bench.stats.scores import score_intervals
 
-    typer.echo(render_scores(score_intervals(predictions), format=output.value))
+    scores = score_intervals(predictions, resamples=_RESAMPLES, seed=_SEED)
+    settings = {**bootstrap_settings(resamples=_RESAMPLES, seed=_SEED), "precision": precision.value}
+    typer.echo(render_scores(scores, format=output.value, settings=settings))
     typer.echo(f"predictions in {out}", err=True)

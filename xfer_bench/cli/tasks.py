@@ -9,7 +9,7 @@ from xfer_bench.cli.options import DataRoot
 
 def tasks(
     data_root: DataRoot = None,
-    output: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the tasks: format, languages, splits, licence, source, and what is unavailable here and why."""
     from xfer_bench.report.catalogue import catalogue, render_catalogue
@@ -17,4 +17,4 @@ def tasks(
     from xfer_bench.tasks import TASKS
 
     sources = Sources(data_root=resolve_data_root(data_root))
-    typer.echo(render_catalogue(catalogue(TASKS, sources), format=output))
+    typer.echo(render_catalogue(catalogue(TASKS, sources), as_json=as_json))

@@ -20,7 +20,7 @@ import polars as pl
 from diskcache.core import MODE_RAW
 
 from xfer_bench.durable import write_bytes
-from xfer_bench.errors import CacheError
+from xfer_bench.errors import CacheError, ResultsError
 from xfer_bench.frames import BLOCK, conform
 
 _NO_LIMIT = 1 << 50
@@ -84,8 +84,8 @@ class PredictionStore:
         path = self._path(key)
         if path.is_file():
             try:
-                return conform(pl.read_parquet(path), BLOCK)
-            except (pl.exceptions.PolarsError, OSError):
+                return conform(pl.read_parquet(path, glob=False), BLOCK)
+            except (pl.exceptions.PolarsError, OSError, ResultsError):
                 path.unlink(missing_ok=True)
         block = conform(compute(), BLOCK)
         with _failing_as_one_line(self.folder):

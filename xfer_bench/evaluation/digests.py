@@ -13,24 +13,22 @@ from typing import Any
 from xfer_bench import models
 from xfer_bench.digest import file_digest, source_digest, value_digest
 from xfer_bench.errors import CheckpointError
+from xfer_bench.models.origin import TOKENIZER_FILES
 
 # Fields of config.json that say how or when a model was saved, not what it computes.
 _VOLATILE = ("transformers_version", "_name_or_path", "torch_dtype", "dtype", "use_cache", "label2id", "_commit_hash")
-_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "vocab.json",
-              "merges.txt", "sentencepiece.bpe.model", "spiece.model", "added_tokens.json")  # fmt: skip
+_WEIGHTS = "model.safetensors"
+_INDEX = "model.safetensors.index.json"
 _CHUNK = 1 << 22
 
 
 def weights_digest(folder: Path) -> str:
-    """Digest of every tensor's name, type, shape and bytes in the folder's safetensors files.
+    """Digest of every tensor's name, type, shape and bytes in the safetensors files that a model is loaded from.
 
-    Raises CheckpointError for a damaged file.
+    Raises CheckpointError for a damaged file, or when there is none.
     """
     tensors: dict[str, list[Any]] = {}
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise CheckpointError(f"{folder}: no safetensors file")
-    for file in files:
+    for file in _weight_files(folder):
         tensors.update(_tensors(file))
     return value_digest(tensors)
 
@@ -39,8 +37,13 @@ def function_digest(folder: Path) -> str:
     """Digest of the configuration fields and tokenizer files that change what the weights compute."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     kept = {name: value for name, value in config.items() if name not in _VOLATILE}
-    tokenizer = {name: file_digest(folder / name) for name in _TOKENIZER if (folder / name).is_file()}
+    tokenizer = {file.name: file_digest(file) for pattern in TOKENIZER_FILES for file in folder.glob(pattern)}
     return value_digest([kept, tokenizer])
+
+
+def digesting_source() -> str:
+    """Digest of the code that digests, for whoever remembers its results."""
+    return source_digest(Path(__file__))
 
 
 def scoring_source() -> str:
@@ -52,6 +55,19 @@ def scoring_source() -> str:
         *(there / name for name in ("encoding.py", "heads.py", "labels.py", "precision.py")),
     )
     return value_digest([code, version("tokenizers"), version("transformers")])
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """What `from_pretrained` reads: the one file, else the shards of the index. Others may lie beside them."""
+    if (folder / _WEIGHTS).is_file():
+        return [folder / _WEIGHTS]
+    if not (folder / _INDEX).is_file():
+        raise CheckpointError(f"{folder}: neither {_WEIGHTS} nor {_INDEX}")
+    try:
+        shards = json.loads((folder / _INDEX).read_text(encoding="utf-8"))["weight_map"].values()
+        return [folder / name for name in sorted(set(shards))]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{folder / _INDEX}: damaged ({error})") from None
 
 
 def _tensors(file: Path) -> dict[str, list[Any]]:
@@ -71,7 +87,7 @@ def _tensors(file: Path) -> dict[str, list[Any]]:
                     raise CheckpointError(f"{file}: damaged safetensors: {name} ends beyond the file")
                 stream.seek(start + first)
                 digests[name] = [entry["dtype"], entry["shape"], _digest_of_next(stream, last - first)]
-    except (OSError, ValueError, KeyError, struct.error, MemoryError, OverflowError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error, MemoryError, OverflowError) as error:
         raise CheckpointError(f"{file}: damaged safetensors ({error})") from None
     return digests
 

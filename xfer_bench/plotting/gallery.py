@@ -19,7 +19,7 @@ from xfer_bench.plotting.figures import (
     scatter_numbers,
 )
 from xfer_bench.plotting.style import PNG_DPI, paper_style
-from xfer_bench.results import Results, write_atomically
+from xfer_bench.results import Results, write_whole
 from xfer_bench.stats.correlation import relate
 from xfer_bench.stats.estimates import Comparison
 
@@ -86,7 +86,7 @@ def _save(stem: Path, numbers: pl.DataFrame, draw: Callable[[pl.DataFrame], Figu
         pages = {".pdf": _bytes(figure, "pdf", {"CreationDate": None}), ".png": _bytes(figure, "png", {})}
     pages[".csv"] = numbers.write_csv().encode()
     for suffix, page in pages.items():
-        write_atomically(stem.with_suffix(suffix), page)
+        write_whole(stem.with_suffix(suffix), page)
     return [stem.with_suffix(suffix) for suffix in pages]
 
 

@@ -56,10 +56,10 @@ def relate(
     """Intermediate accuracy against target gain over the runs of each target.
 
     The intermediate measure is the development accuracy of a run's last intermediate stage above chance,
-    100 (a - chance) / (1 - chance); a run without one is no point. The gain is that of `avg_unseen`, or of `avg`
-    where no language is unseen; the interval resamples the target's clusters as `compare` does, with intermediate
-    accuracies, seeds and tasks as they are. A target without points is absent. Raises ResultsError for development
-    accuracies or chances outside 0-1, and for what `compare` refuses.
+    100 (a - chance) / (100 - chance) in points; a run without one is no point. The gain is that of `avg_unseen`, or
+    of `avg` where no language is unseen; the interval resamples the target's clusters as `compare` does, with
+    intermediate accuracies, seeds and tasks as they are. A target without points is absent. Raises ResultsError for development
+    accuracies or chances outside 0-100, and for what `compare` refuses.
     """
     measures = _intermediate_measures(stages)
     chosen = baseline_arm(predictions, name=baseline)
@@ -79,16 +79,16 @@ def _intermediate_measures(stages: pl.DataFrame) -> dict[str, tuple[str, float]]
     )
     odd = last.filter(
         pl.col("chance").is_null()
-        | ~pl.col("chance").is_between(0, 1, closed="left")
-        | ~pl.col("development_accuracy").is_between(0, 1)
+        | ~pl.col("chance").is_between(0, 100, closed="left")
+        | ~pl.col("development_accuracy").is_between(0, 100)
     )
     if not odd.is_empty():
         row = odd.row(0, named=True)
         raise ResultsError(
             f"run {row['run']!r} has the development accuracy {row['development_accuracy']} and the chance "
-            f"{row['chance']} on {row['task']}; both are fractions from 0 to 1"
+            f"{row['chance']} on {row['task']}; both are points from 0 to 100"
         )
-    above = 100 * (pl.col("development_accuracy") - pl.col("chance")) / (1 - pl.col("chance"))
+    above = 100 * (pl.col("development_accuracy") - pl.col("chance")) / (100 - pl.col("chance"))
     return {run: (task, value) for run, task, value in last.select("run", "task", above.alias("above")).iter_rows()}
 
 

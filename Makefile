@@ -1,0 +1,47 @@
+# make quickstart   makes .venv, installs, and runs the main job on the embedded data into runs/quickstart/
+# make test         makes .venv, installs, and runs every check; stops at the first that fails
+# make clean        removes .venv, caches and build output; runs/ and results/ stay
+#
+# Another interpreter: make PYTHON=python3.12 test
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+# Stamps: a second call installs again only when the dependencies or their pins have changed.
+DEPENDENCIES := pyproject.toml constraints.txt
+CREATED := $(VENV)/.created
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+
+.PHONY: quickstart test clean
+
+quickstart: $(INSTALLED)
+	$(BIN)/xfer-bench run quickstart -o runs/quickstart
+
+# pytest comes last, so that its closing line is the last line of all.
+test: $(INSTALLED_DEV)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+# `--group` needs pip 25.1, newer than what Python 3.11 to 3.13 bring along.
+$(CREATED):
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "xfer-bench needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install 'pip>=25.1'
+	@touch $@
+
+$(INSTALLED): $(CREATED) $(DEPENDENCIES)
+	$(BIN)/python -m pip install -e '.[starter]' -c constraints.txt
+	@touch $@
+
+$(INSTALLED_DEV): $(CREATED) $(DEPENDENCIES)
+	$(BIN)/python -m pip install -e '.[starter]' --group dev -c constraints.txt
+	@touch $(INSTALLED) $@
+
+clean:
+	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
