@@ -11,7 +11,7 @@ import polars as pl
 from xfer_bench.evaluation.cache import PredictionStore
 from xfer_bench.evaluation.discovery import Scorable, discover
 from xfer_bench.evaluation.request import Ask, request, score
-from xfer_bench.frames import STAGES, conform
+from xfer_bench.frames import PREDICTIONS, STAGES, conform
 from xfer_bench.models.origin import Origin, local_folder, resolve
 from xfer_bench.plan import Data, Plan, Run, Stage, plan, stage_rows
 from xfer_bench.progress import Progress, Update, silent
@@ -93,12 +93,13 @@ def train_study(prepared: Prepared, place: Place, *, progress: Progress = silent
         counted = _counted(progress, position, len(stages))
         counted(Update(whole="training", finished=0, pieces=0, piece=f"{stage.role} {stage.data.task}"))
         finished[stage.key] = train(stage, workshop=workshop, progress=counted)
+        # At once, so that a study that is killed half way leaves checkpoints that know their runs.
+        for run in prepared.plan.runs_through(stage):
+            if run.stages[-1].key == stage.key:
+                store.claim(finished[stage.key], run)
     progress(Update(whole="training", finished=len(stages), pieces=len(stages)))
-    by_run = {run.name: finished[run.stages[-1].key] for run in prepared.plan.runs}
-    for run in prepared.plan.runs:
-        store.claim(by_run[run.name], run)
     place.results.add_stages(stage_table(prepared.plan, finished))
-    return by_run
+    return {run.name: finished[run.stages[-1].key] for run in prepared.plan.runs}
 
 
 def evaluate_study(
@@ -138,13 +139,14 @@ def evaluate(
     results: Results,
     progress: Progress = silent,
 ) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Score checkpoints and add their predictions to a results folder, checkpoint by checkpoint.
+    """Score checkpoints, and add their predictions to a results folder when all are there.
 
+    What an interrupted call has scored is in the prediction store and costs nothing the next time.
     Returns the PREDICTIONS and what was left out with the reasons.
     """
     asked = request(checkpoints, ask, tasks=tasks, sources=sources, store=store)
     frames = list(score(asked, store, progress))
-    predictions = pl.concat(frames) if frames else pl.DataFrame()
+    predictions = pl.concat(frames) if frames else pl.DataFrame(schema=PREDICTIONS)
     if frames:
         results.add(predictions)
     return predictions, asked.skipped

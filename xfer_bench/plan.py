@@ -14,11 +14,11 @@ from typing import Literal, TypeAlias
 import polars as pl
 
 from xfer_bench.digest import value_digest
-from xfer_bench.errors import StudyError, XferBenchError
+from xfer_bench.errors import StudyError, TaskError, XferBenchError
 from xfer_bench.sources.mixture import draw
 from xfer_bench.sources.source import Rows, Sources
 from xfer_bench.study import Arm, Recipe, StageSpec, Study, Target
-from xfer_bench.tasks import Task
+from xfer_bench.tasks import Task, find
 from xfer_bench.tasks.task import Split
 
 Role: TypeAlias = Literal["intermediate", "target"]
@@ -184,9 +184,10 @@ class _Reader:
     study: Study
 
     def task(self, name: str, where: str) -> Task:
-        if name not in self.tasks:
-            raise StudyError(f"{where}: no task named {name!r}; choose one of {', '.join(sorted(self.tasks))}")
-        return self.tasks[name]
+        try:
+            return find(name, among=self.tasks)
+        except TaskError as error:
+            raise StudyError(f"{where}: {error}") from None
 
     def evaluation(self, target: Target) -> Evaluation:
         where = f"target {target.task!r}"

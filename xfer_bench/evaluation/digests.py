@@ -21,6 +21,9 @@ _WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 _CHUNK = 1 << 22
 
+# What reading a file of the wrong shape raises, besides what the disk does.
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error, MemoryError, OverflowError)
+
 
 def weights_digest(folder: Path) -> str:
     """Digest of every tensor's name, type, shape and bytes in the safetensors files that a model is loaded from.
@@ -66,7 +69,7 @@ def _weight_files(folder: Path) -> list[Path]:
     try:
         shards = json.loads((folder / _INDEX).read_text(encoding="utf-8"))["weight_map"].values()
         return [folder / name for name in sorted(set(shards))]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except _DAMAGED as error:
         raise CheckpointError(f"{folder / _INDEX}: damaged ({error})") from None
 
 
@@ -87,7 +90,7 @@ def _tensors(file: Path) -> dict[str, list[Any]]:
                     raise CheckpointError(f"{file}: damaged safetensors: {name} ends beyond the file")
                 stream.seek(start + first)
                 digests[name] = [entry["dtype"], entry["shape"], _digest_of_next(stream, last - first)]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error, MemoryError, OverflowError) as error:
+    except _DAMAGED as error:
         raise CheckpointError(f"{file}: damaged safetensors ({error})") from None
     return digests
 

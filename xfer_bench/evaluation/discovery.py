@@ -3,11 +3,13 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from xfer_bench.errors import CheckpointError
-from xfer_bench.models.origin import local_folder, resolve
+from xfer_bench.models import starter
+from xfer_bench.models.origin import CONFIG, PICKLED, WEIGHTS, check_names, local_folder, resolve
 
 Head: TypeAlias = Literal["sequence_classification", "multiple_choice"]
 
@@ -44,37 +46,58 @@ def discover(places: Iterable[str]) -> list[Scorable]:
     """
     found: dict[Path, Scorable] = {}
     for place in places:
-        path = Path(place).expanduser()
-        if path.is_dir() and not (path / "config.json").is_file():
-            folders = list(_tree(path))
-            if not folders:
-                raise CheckpointError(
-                    f"{place}: no checkpoint here or below (a folder with config.json and safetensors)"
-                )
-            for folder in folders:
-                found.setdefault(folder.resolve(), _read(folder, str(folder)))
-        else:
-            origin = resolve(place)
-            folder = local_folder(origin)
-            found.setdefault(folder.resolve(), _read(folder, place))
+        for folder, name in _folders(place):
+            found.setdefault(folder.resolve(), _read(folder, name))
     return list(found.values())
 
 
-def _tree(top: Path) -> Iterator[Path]:
-    if (top / "config.json").is_file() and any(top.glob("*.safetensors")):
+def _folders(place: str) -> list[tuple[Path, str]]:
+    """Folders, and what to call them. Nothing is digested here: that is done, and remembered, where it is scored."""
+    path = _directory(place)
+    if path is None:
+        return [(local_folder(resolve(place)), place)]
+    try:
+        if (path / CONFIG).is_file():
+            check_names([file.name for file in path.iterdir()], place)
+            return [(path, place)]
+        folders = [(folder, str(folder)) for folder in _tree(path, set())]
+    except OSError as error:
+        raise CheckpointError(f"{place}: cannot be searched for checkpoints ({error})") from None
+    if not folders:
+        raise CheckpointError(f"{place}: no checkpoint here or below (a folder with {CONFIG} and safetensors)")
+    return folders
+
+
+def _directory(place: str) -> Path | None:
+    """The directory that a user named; None for the starter, a Hub id, and a path that does not exist."""
+    try:
+        path = Path(place).expanduser()
+        return path if place and place != starter.NAME and path.is_dir() else None
+    # A user that does not exist after the ~, or a name longer than the file system allows.
+    except (RuntimeError, OSError):
+        return None
+
+
+def _tree(top: Path, entered: set[Path]) -> Iterator[Path]:
+    if top.resolve() in entered:  # a link that leads back up
+        return
+    entered.add(top.resolve())
+    names = [file.name for file in top.iterdir() if file.is_file()]
+    if CONFIG in names and any(fnmatch(name, pattern) for name in names for pattern in (WEIGHTS, *PICKLED)):
+        check_names(names, str(top))
         yield top
         return
     for child in sorted(top.iterdir()):
         if child.is_dir() and not child.name.startswith("."):
-            yield from _tree(child)
+            yield from _tree(child, entered)
 
 
 def _read(folder: Path, name: str) -> Scorable:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         id2label = {int(index): str(label) for index, label in (config.get("id2label") or {}).items()}
-        lineage = _optional(folder / "lineage.json")
-        vocabulary = _optional(folder / "vocabulary.json")
+        lineage = _optional(folder / "lineage.json", needs="key")
+        vocabulary = _optional(folder / "vocabulary.json", needs="covers")
     except (OSError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{name}: damaged configuration ({error})") from None
     architectures = config.get("architectures") or ["none"]
@@ -91,8 +114,9 @@ def _read(folder: Path, name: str) -> Scorable:
     )
 
 
-def _optional(path: Path) -> dict[str, Any] | None:
+def _optional(path: Path, *, needs: str) -> dict[str, Any] | None:
+    """A file of ours; None when it is absent or someone else's by the same name."""
     if not path.is_file():
         return None
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return content if isinstance(content, dict) and needs in content else None

@@ -17,17 +17,25 @@ def labelled(block: pl.DataFrame, checkpoint: Scorable, *, precision: str) -> pl
     A checkpoint that no run ends in is its own arm: an intermediate stage under the setting `intermediate`, one from
     elsewhere under `external`.
     """
-    lineage = checkpoint.lineage or {}
-    entries = lineage.get("runs") or [_without_run(block, checkpoint)]
-    step = lineage.get("steps")
-    return pl.concat([_with(block, entry, step, precision) for entry in entries])
+    step = (checkpoint.lineage or {}).get("steps")
+    entries = _runs(checkpoint, weights=block["weights"][0])
+    return pl.concat([_with(block, {"target": block["task"][0], **entry}, step, precision) for entry in entries])
 
 
-def _without_run(block: pl.DataFrame, checkpoint: Scorable) -> dict[str, Any]:
+def run_names(checkpoint: Scorable, *, weights: str) -> tuple[str, ...]:
+    """The names of the runs that the checkpoint's predictions belong to."""
+    return tuple(entry["run"] for entry in _runs(checkpoint, weights=weights))
+
+
+def _runs(checkpoint: Scorable, *, weights: str) -> list[dict[str, Any]]:
+    return (checkpoint.lineage or {}).get("runs") or [_without_run(checkpoint, weights)]
+
+
+def _without_run(checkpoint: Scorable, weights: str) -> dict[str, Any]:
     lineage = checkpoint.lineage
-    entry = {"intermediate_seed": None, "target_seed": None, "seen": [], "target": block["task"][0]}
+    entry: dict[str, Any] = {"intermediate_seed": None, "target_seed": None, "seen": []}
     if lineage is None:
-        return {**entry, "arm": checkpoint.name, "setting": EXTERNAL, "run": _short(checkpoint.name, block)}
+        return {**entry, "arm": checkpoint.name, "setting": EXTERNAL, "run": _short(checkpoint.name, weights)}
     arm = "+".join([*(parent["task"] for parent in lineage["parents"]), lineage["task"]])
     return {
         **entry,
@@ -39,8 +47,8 @@ def _without_run(block: pl.DataFrame, checkpoint: Scorable) -> dict[str, Any]:
     }
 
 
-def _short(name: str, block: pl.DataFrame) -> str:
-    return f"{name.rstrip('/').rsplit('/', 1)[-1]}-{block['weights'][0][:8]}"
+def _short(name: str, weights: str) -> str:
+    return f"{name.rstrip('/').rsplit('/', 1)[-1]}-{weights[:8]}"
 
 
 def _with(block: pl.DataFrame, entry: dict[str, Any], step: int | None, precision: str) -> pl.DataFrame:

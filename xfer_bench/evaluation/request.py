@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from xfer_bench.digest import value_digest
-from xfer_bench.errors import SourceError, TaskError
+from xfer_bench.errors import TaskError
 from xfer_bench.evaluation.cache import PredictionStore
-from xfer_bench.evaluation.digests import function_digest, scoring_source, weights_digest
+from xfer_bench.evaluation.digests import digesting_source, function_digest, scoring_source, weights_digest
 from xfer_bench.evaluation.discovery import Scorable
-from xfer_bench.evaluation.lineage import labelled
+from xfer_bench.evaluation.lineage import labelled, run_names
 from xfer_bench.models.labels import output_order
 from xfer_bench.progress import Progress, Update
 from xfer_bench.sources import embedded
 from xfer_bench.sources.items import fingerprint
 from xfer_bench.sources.source import Rows, Sources
+from xfer_bench.tasks import find
 from xfer_bench.tasks.task import Split, Task
 
 if TYPE_CHECKING:
@@ -82,19 +83,27 @@ def request(
 
     Raises TaskError for a task or language that does not exist, SourceError for a task asked by name whose rows
     cannot be had, CheckpointError for a checkpoint with unusable labels. What was not asked by name and does not
-    fit is skipped with its reason.
+    fit is skipped with its reason, and so is a second copy of a checkpoint, whose items would count twice.
     """
-    reader = _Reader(ask=ask, tasks=tasks, sources=sources, loaded={})
     cells: list[Cell] = []
     skipped: list[str] = []
-    code = scoring_source()
+    reader = _Reader(ask=ask, tasks=tasks, sources=sources, loaded={}, skipped=skipped)
+    reader.check()
+    code, digesting = scoring_source(), digesting_source()
+    owners: dict[str, str] = {}
     for checkpoint in checkpoints:
         if checkpoint.head is None:
             skipped.append(f"{checkpoint.name}: {checkpoint.reason}")
             continue
-        weights = store.remembered(checkpoint.path, "weights", weights_digest)
-        function = store.remembered(checkpoint.path, "function", function_digest)
-        for task in reader.fitting(checkpoint, skipped):
+        weights = store.remembered(checkpoint.path, f"weights {digesting}", weights_digest)
+        function = store.remembered(checkpoint.path, f"function {digesting}", function_digest)
+        runs = run_names(checkpoint, weights=weights)
+        again = next((run for run in runs if run in owners), None)
+        if again is not None:
+            skipped.append(f"{checkpoint.name}: {owners[again]} has the same run {again}")
+            continue
+        owners |= dict.fromkeys(runs, checkpoint.name)
+        for task in reader.fitting(checkpoint):
             order = (
                 output_order(checkpoint.id2label, task.format.labels, name=checkpoint.name)
                 if task.format.labels
@@ -172,55 +181,63 @@ class _Scoring:
 
 @dataclass(frozen=True, kw_only=True)
 class _Reader:
+    """Reads rows once a request, and says what is left out."""
+
     ask: Ask
     tasks: Mapping[str, Task]
     sources: Sources
     loaded: dict[str, dict[str, Rows]]
+    skipped: list[str]
 
-    def fitting(self, checkpoint: Scorable, skipped: list[str]) -> list[Task]:
+    def check(self) -> None:
+        """Refuse tasks and languages that do not exist."""
+        for name in self.ask.tasks:
+            find(name, among=self.tasks)
+        considered = [task for task in self.tasks.values() if self._considered(task)]
+        offered = dict.fromkeys(one for task in considered for one in task.languages_of(self.ask.split))
+        if not offered:
+            raise TaskError(f"{', '.join(self.ask.tasks)} has no split {self.ask.split!r}")
+        for language in self.ask.languages:
+            if language not in offered:
+                names = ", ".join(self.ask.tasks) or "any target"
+                raise TaskError(f"no language {language!r} in {names}; there are {', '.join(offered)}")
+
+    def fitting(self, checkpoint: Scorable) -> list[Task]:
         """The tasks asked for that this head fits; with none asked, its own targets, or every target at hand."""
-        if self.ask.tasks:
-            named = [self._named(name) for name in self.ask.tasks]
-            skipped += [
-                f"{checkpoint.name}: its {checkpoint.head} head does not fit {task.name}"
-                for task in named
-                if task.format.head != checkpoint.head
-            ]
-            return [task for task in named if task.format.head == checkpoint.head]
         own = {run["target"] for run in (checkpoint.lineage or {}).get("runs", ())}
-        chosen = []
+        chosen: list[Task] = []
         for task in self.tasks.values():
-            if not task.settings or task.format.head != checkpoint.head or (own and task.name not in own):
+            if not self._considered(task):
                 continue
-            if not own and task.parts[0].repository in embedded.REPOSITORIES:
-                continue
-            try:
-                self.rows(task)
-            except SourceError as error:
-                skipped.append(f"{checkpoint.name}: {task.name} left out: {error}")
-            else:
+            if task.format.head != checkpoint.head:
+                if self.ask.tasks:
+                    self.skipped.append(f"{checkpoint.name}: its {checkpoint.head} head does not fit {task.name}")
+            elif self.ask.tasks or task.name in own or not (own or _embedded(task)):
                 chosen.append(task)
         return chosen
 
     def rows(self, task: Task) -> dict[str, Rows]:
-        """Rows by language, read once a request."""
+        """Rows by language. A language that was not asked for by name and cannot be had here is left out."""
         if task.name not in self.loaded:
-            offered = task.languages_of(self.ask.split)
-            if not offered:
-                raise TaskError(f"{task.name} has no split {self.ask.split!r}; it has {', '.join(task.splits)}")
-            chosen = [language for language in self.ask.languages if language in offered] or list(offered)
-            unknown = [language for language in self.ask.languages if language not in offered]
-            if unknown and (self.ask.tasks or not self._known_anywhere(unknown[0])):
-                raise TaskError(f"{task.name} has no language {unknown[0]!r}; it has {', '.join(offered)}")
+            asked = self.ask.languages
+            chosen = [one for one in task.languages_of(self.ask.split) if not asked or one in asked]
+            if not (asked and self.ask.tasks):
+                chosen = [language for language in chosen if self._at_hand(task, language)]
             self.loaded[task.name] = {
                 language: self.sources.rows(task, language=language, split=self.ask.split) for language in chosen
             }
         return self.loaded[task.name]
 
-    def _known_anywhere(self, language: str) -> bool:
-        return any(task.settings and language in task.languages for task in self.tasks.values())
+    def _considered(self, task: Task) -> bool:
+        return task.name in self.ask.tasks if self.ask.tasks else bool(task.settings)
 
-    def _named(self, name: str) -> Task:
-        if name not in self.tasks:
-            raise TaskError(f"no task named {name!r}; choose one of {', '.join(sorted(self.tasks))}")
-        return self.tasks[name]
+    def _at_hand(self, task: Task, language: str) -> bool:
+        place = self.sources.availability(task, self.ask.split, language=language)
+        if place.startswith("unavailable"):
+            self.skipped.append(f"{task.name} in {language} is {place}")
+            return False
+        return True
+
+
+def _embedded(task: Task) -> bool:
+    return all(part.repository in embedded.REPOSITORIES for part in task.parts)

@@ -58,8 +58,8 @@ def relate(
     The intermediate measure is the development accuracy of a run's last intermediate stage above chance,
     100 (a - chance) / (100 - chance) in points; a run without one is no point. The gain is that of `avg_unseen`, or
     of `avg` where no language is unseen; the interval resamples the target's clusters as `compare` does, with
-    intermediate accuracies, seeds and tasks as they are. A target without points is absent. Raises ResultsError for development
-    accuracies or chances outside 0-100, and for what `compare` refuses.
+    intermediate accuracies, seeds and tasks as they are. A target without points is absent. Raises ResultsError for
+    development accuracies or chances outside 0-100, and for what `compare` refuses.
     """
     measures = _intermediate_measures(stages)
     chosen = baseline_arm(predictions, name=baseline)

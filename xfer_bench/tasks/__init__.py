@@ -72,9 +72,9 @@ TASKS: Mapping[str, Task] = MappingProxyType(
 )
 
 
-def find(name: str) -> Task:
+def find(name: str, *, among: Mapping[str, Task] = TASKS) -> Task:
     """The task of this name. Raises TaskError naming the tasks that there are."""
     try:
-        return TASKS[name]
+        return among[name]
     except KeyError:
-        raise TaskError(f"no task named {name!r}; choose one of {', '.join(sorted(TASKS))}") from None
+        raise TaskError(f"no task named {name!r}; choose one of {', '.join(sorted(among))}") from None

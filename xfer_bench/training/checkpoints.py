@@ -21,6 +21,7 @@ from xfer_bench.plan import Run, Stage
 
 LINEAGE = "lineage.json"
 MANIFEST = "manifest.json"
+VOCABULARY = "vocabulary.json"
 _SHOWN = 16
 
 
@@ -68,7 +69,13 @@ class Store:
         return Checkpoint(path=path, lineage=lineage)
 
     def publish(self, stage: Stage, finished: Path, lineage: dict[str, Any]) -> Checkpoint:
-        """Move a finished folder to its place, with its lineage, and drop what it was made from."""
+        """Move a finished folder to its place, with its lineage, and drop what it was made from.
+
+        Descendants of a trimmed model keep the record of the rows that its vocabulary covers.
+        """
+        trimmed = self.origin(stage.origin) / VOCABULARY
+        if trimmed.is_file():
+            shutil.copy2(trimmed, finished / VOCABULARY)
         files = sorted(file for file in finished.iterdir() if file.is_file())
         lineage = {
             **lineage,
