@@ -8,7 +8,7 @@ import sysconfig
 import tomllib
 import venv
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -51,7 +51,7 @@ limit = 8
 """
 
 
-def _run(command: list[str | Path], *, cwd: Path, environment: dict[str, str] | None = None) -> str:
+def _run(command: Sequence[str | Path], *, cwd: Path, environment: dict[str, str] | None = None) -> str:
     """Standard output of a program that has to succeed."""
     ended = subprocess.run(
         command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
@@ -75,8 +75,8 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     venv.create(folder, symlinks=True)
     scripts = Path(sysconfig.get_path("scripts", "venv", vars={"base": str(folder)}))
     # Byte code is left to the first import: most of what the dependencies carry is never imported here.
-    install = ["-m", "pip", "--python", scripts / "python", "install", "--no-compile", "-c", CONSTRAINTS]
-    _run([sys.executable, *install, f"{wheel}[starter]"], cwd=folder)
+    pip = [sys.executable, "-m", "pip", "--python", scripts / "python"]
+    _run([*pip, "install", "--no-compile", "-c", CONSTRAINTS, f"{wheel}[starter]"], cwd=folder)
     yield scripts
     shutil.rmtree(folder)
 

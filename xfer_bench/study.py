@@ -2,6 +2,7 @@
 budgets exist is decided in `plan`."""
 
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -234,13 +235,20 @@ def _tuples(value: Any) -> Any:
 
 
 def _one_line(error: ValidationError, path: Path, text: str) -> str:
-    first = error.errors()[0]
+    errors = error.errors()
+    # A tuple whose elements are wrong is also reported as too short, since none of them counts.
+    errors = [one for one in errors if one["type"] != "too_short" or not _encloses(one["loc"], errors)]
+    first = errors[0]
     place = tuple(first["loc"])
     line = line_of(text, place)
     where = f"{path}:{line}" if line else str(path)
     key = ".".join(str(part) for part in place)
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return f"{where}: {key + ': ' if key else ''}{_reason(first, place)}{more}"
+
+
+def _encloses(place: tuple[int | str, ...], errors: Iterable[Any]) -> bool:
+    return any(len(one["loc"]) > len(place) and one["loc"][: len(place)] == place for one in errors)
 
 
 def _reason(first: Any, place: tuple[int | str, ...] = ()) -> str:

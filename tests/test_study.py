@@ -1,0 +1,161 @@
+"""A study file is read as frozen values, and what is wrong with it is said with its line and key."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from xfer_bench.errors import StudyError
+from xfer_bench.study import RECIPES, Recipe, Seeds, Study
+
+GOOD = """name = "small"
+model = "starter"
+head = "fresh"
+
+[seeds]
+intermediate = [0, 1]
+target = [2, 3]
+
+[recipe]
+epochs = 1
+
+[[arms]]
+name = "none"
+
+[[arms]]
+name = "both"
+stages = [
+  "siqa",
+  { task = "xnli_dev", languages = ["de"], examples = 30, recipe = { epochs = 2 } },
+]
+
+[[targets]]
+task = "xcopa"
+setting = "CO"
+
+[targets.recipe]
+learning_rate = 1e-4
+"""
+
+
+def read(folder: Path, text: str) -> Study:
+    path = folder / "study.toml"
+    path.write_text(text, encoding="utf-8")
+    return Study.from_toml(path)
+
+
+def test_a_study_says_what_the_file_says(tmp_path: Path) -> None:
+    study = read(tmp_path, GOOD)
+    assert [arm.name for arm in study.arms] == ["none", "both"]
+    assert [stage.task for stage in study.arms[1].stages] == ["siqa", "xnli_dev"]
+    assert study.arms[1].stages[1].languages == ("de",)
+    assert study.targets[0].recipe.learning_rate == 1e-4
+    assert study.seeds.pairs() == ((0, 2), (1, 3))
+    assert study.targets[0].split == "test"
+    with pytest.raises(ValidationError, match="frozen"):
+        study.name = "other"
+    assert isinstance(hash(study), int)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ('head = "fresh"', 'haed = "fresh"', 3, "haed: unknown key; allowed here: arms, base_recipe, head"),
+        ('head = "fresh"', 'head = "new"', 3, "head: Input should be 'fresh' or 'keep', got 'new'"),
+        ('head = "fresh"', "trim_vocabulary = 1", 3, "trim_vocabulary: Input should be a valid boolean"),
+        ("intermediate = [0, 1]", "intermediate = [0, 0]", 5, "seeds: the intermediate seed '0' is given twice"),
+        ("intermediate = [0, 1]", "intermediate = [0]", 5, "seeds: 1 intermediate and 2 target seeds cannot be paired"),
+        ("target = [2, 3]", "target = [2, -3]", 7, "seeds.target.1: Input should be greater than or equal to 0"),
+        ("target = [2, 3]", "target = [2, 4294967296]", 7, "seeds.target.1: Input should be less than 4294967296"),
+        ("epochs = 1\n", "epochs = 0\n", 10, "recipe.epochs: Input should be greater than 0, got 0"),
+        ("epochs = 1\n", "epochs = inf\n", 10, "recipe.epochs: Input should be a finite number, got inf"),
+        ("epochs = 1\n", "weight_decay = nan\n", 10, "recipe.weight_decay: Input should be a finite number, got nan"),
+        ("epochs = 1\n", "epoch = 1\n", 10, "recipe.epoch: unknown key; allowed here: batch_size, epochs"),
+        ('name = "both"', 'name = "none"', 12, "arms: two arms are named 'none'"),
+        ('name = "both"', 'name = "a b"', 16, "arms.1.name: String should match pattern"),
+        ("examples = 30", "examples = 0", 19, "arms.1.stages.1.examples: Input should be greater than or equal to 1"),
+        ("examples = 30", "exampels = 30", 19, "arms.1.stages.1.exampels: unknown key; allowed here: examples, lang"),
+        ('languages = ["de"]', "languages = []", 19, "arms.1.stages.1.languages: Tuple should have at least 1 item"),
+        ("epochs = 2 }", "epochs = true }", 19, "arms.1.stages.1.recipe.epochs: Input should be a valid number"),
+        ('setting = "CO"\n', "", 22, "targets.0.setting: this key is required"),
+        ("learning_rate = 1e-4", "lr = 1e-4", 27, "targets.0.recipe.lr: unknown key; allowed here: batch_size"),
+        ("learning_rate = 1e-4", "learning_rate = 2", 27, "targets.0.recipe.learning_rate: Input should be less"),
+    ],
+)  # fmt: skip
+def test_an_error_names_file_line_and_key(tmp_path: Path, old: str, new: str, line: int, says: str) -> None:
+    assert old in GOOD
+    with pytest.raises(StudyError) as caught:
+        read(tmp_path, GOOD.replace(old, new, 1))
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path / 'study.toml'}:{line}: {says}")
+    assert "\n" not in message
+
+
+def test_a_second_error_is_counted(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"\(and 1 more\)$"):
+        read(tmp_path, GOOD.replace("head", "haed").replace("epochs = 1\n", "epochs = 0\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("name = ", "not TOML: Invalid value"),
+        ('name = "a"\nname = "b"\n', "not TOML: Cannot overwrite a value"),
+        ("", "name: this key is required (and 3 more)"),
+        ('base_recipe = "slow"\n' + GOOD, ":1: base_recipe: no recipe named 'slow'; choose one of fast, phang2020"),
+        (GOOD + '[[targets]]\ntask = "xcopa"\nsetting = "CO"\n', "the target 'xcopa (CO)' is given twice"),
+    ],
+)
+def test_a_file_that_is_no_study_is_refused_on_one_line(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(StudyError) as caught:
+        read(tmp_path, text)
+    assert says in str(caught.value)
+    assert str(caught.value).startswith(str(tmp_path / "study.toml"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("payload", [None, b"\xff\xfe"])
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, payload: bytes | None) -> None:
+    path = tmp_path / "study.toml"
+    if payload is not None:
+        path.write_bytes(payload)
+    with pytest.raises(StudyError, match=r"study\.toml: cannot be read as a study"):
+        Study.from_toml(path)
+
+
+def test_seeds_are_paired_or_crossed_and_0_is_one() -> None:
+    assert Seeds().pairs() == ((0, 0),)
+    assert Seeds(intermediate=(0, 1), target=(5, 6)).pairs() == ((0, 5), (1, 6))
+    crossed = Seeds(intermediate=(0, 1), target=(0, 5, 6), pairing="crossed")
+    assert crossed.pairs() == ((0, 0), (0, 5), (0, 6), (1, 0), (1, 5), (1, 6))
+
+
+def test_only_the_fields_that_are_set_change_a_recipe(tmp_path: Path) -> None:
+    study = read(tmp_path, GOOD)
+    assert study.stage_recipe() == RECIPES["fast"].model_copy(update={"epochs": 1.0})
+    target = study.stage_recipe(study.targets[0].recipe)
+    assert target == RECIPES["fast"].model_copy(update={"epochs": 1.0, "learning_rate": 1e-4})
+    # A later change wins, also when it says what the default says.
+    assert study.stage_recipe(Recipe(epochs=5), Recipe(epochs=3)).epochs == 3
+    assert study.stage_recipe(Recipe(batch_size=32)).batch_size == 32
+
+
+def test_the_named_recipes_hold_their_published_values() -> None:
+    # Phang et al. 2020, "English intermediate-task training improves zero-shot cross-lingual transfer too", section 3
+    # and jiant's XTREME scripts.
+    phang = RECIPES["phang2020"]
+    assert (phang.learning_rate, phang.batch_size, phang.warmup, phang.max_length) == (1e-5, 32, 0.1, 256)
+    assert (phang.selection, phang.patience, phang.evaluate_every, phang.freeze_embeddings) == ("best", 30, 1000, False)
+    fast = RECIPES["fast"]
+    assert (fast.learning_rate, fast.batch_size, fast.epochs, fast.selection) == (5e-5, 16, 3.0, "last")
+    assert fast.freeze_embeddings
+
+
+def test_an_accumulation_is_judged_on_the_whole_recipe(tmp_path: Path) -> None:
+    study = read(tmp_path, GOOD.replace("epochs = 1\n", "batch_size = 15\n"))
+    # 5 divides the study's 15, though not the default of a recipe by itself.
+    assert study.stage_recipe(Recipe(micro_batch=5)).micro_batch == 5
+    with pytest.raises(StudyError, match="recipe as a whole: micro_batch 4 does not divide batch_size 15"):
+        study.stage_recipe(Recipe(micro_batch=4))
+    with pytest.raises(StudyError, match=r":9: recipe: micro_batch 4 does not divide batch_size 6"):
+        read(tmp_path, GOOD.replace("epochs = 1\n", "batch_size = 6\nmicro_batch = 4\n"))
