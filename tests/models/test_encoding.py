@@ -31,7 +31,9 @@ ROWS = items(
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerFast:
-    return tiny_tokenizer([WORDS])
+    made = tiny_tokenizer([WORDS])
+    made.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
+    return made
 
 
 def test_each_candidate_is_a_pair_by_the_tokenizer_s_own_template(tokenizer: PreTrainedTokenizerFast) -> None:
@@ -47,9 +49,7 @@ def test_each_candidate_is_a_pair_by_the_tokenizer_s_own_template(tokenizer: Pre
 
 
 def test_a_model_without_segments_gets_none(tokenizer: PreTrainedTokenizerFast) -> None:
-    plain = tiny_tokenizer([WORDS])
-    plain.model_input_names = ["input_ids", "attention_mask"]
-    sequences = encode(ROWS, plain, max_length=128)
+    sequences = encode(ROWS, tiny_tokenizer([WORDS]), max_length=128)
     assert sequences.type_ids is None
     assert sequences.input_ids == encode(ROWS, tokenizer, max_length=128).input_ids
     assert model_inputs([0], sequences, pad_id=1).keys() == {"input_ids", "attention_mask"}

@@ -11,7 +11,7 @@ from xfer_bench.models.labels import output_order
 LABELS = ("entailment", "neutral", "contradiction")
 
 
-@pytest.mark.parametrize("spoken", permutations(LABELS), ids="-".join)
+@pytest.mark.parametrize("spoken", list(permutations(LABELS)), ids="-".join)
 def test_every_permutation_is_read(spoken: tuple[str, ...]) -> None:
     order = output_order(dict(enumerate(spoken)), LABELS, name="model")
     assert tuple(spoken[output] for output in order) == LABELS

@@ -192,11 +192,13 @@ class _Reader:
     def check(self) -> None:
         """Refuse tasks and languages that do not exist."""
         for name in self.ask.tasks:
-            find(name, among=self.tasks)
+            task = find(name, among=self.tasks)
+            if not task.languages_of(self.ask.split):
+                raise TaskError(f"{name} has no split {self.ask.split!r}; it has {', '.join(task.splits)}")
         considered = [task for task in self.tasks.values() if self._considered(task)]
         offered = dict.fromkeys(one for task in considered for one in task.languages_of(self.ask.split))
         if not offered:
-            raise TaskError(f"{', '.join(self.ask.tasks)} has no split {self.ask.split!r}")
+            raise TaskError(f"no target has a split {self.ask.split!r}; name a task that has one")
         for language in self.ask.languages:
             if language not in offered:
                 names = ", ".join(self.ask.tasks) or "any target"
@@ -221,6 +223,8 @@ class _Reader:
         if task.name not in self.loaded:
             asked = self.ask.languages
             chosen = [one for one in task.languages_of(self.ask.split) if not asked or one in asked]
+            if not chosen:
+                self.skipped.append(f"{task.name} is in none of the languages asked for")
             if not (asked and self.ask.tasks):
                 chosen = [language for language in chosen if self._at_hand(task, language)]
             self.loaded[task.name] = {
