@@ -34,12 +34,15 @@ $(CREATED):
 	$(BIN)/python -m pip install 'pip>=25.1'
 	@touch $@
 
+# Byte code is left to the first import: compiling all of torch and its kin takes longer than everything else here.
+INSTALL := $(BIN)/python -m pip install --no-compile -c constraints.txt -e '.[starter]'
+
 $(INSTALLED): $(CREATED) $(DEPENDENCIES)
-	$(BIN)/python -m pip install -e '.[starter]' -c constraints.txt
+	$(INSTALL)
 	@touch $@
 
 $(INSTALLED_DEV): $(CREATED) $(DEPENDENCIES)
-	$(BIN)/python -m pip install -e '.[starter]' --group dev -c constraints.txt
+	$(INSTALL) --group dev
 	@touch $(INSTALLED) $@
 
 clean:

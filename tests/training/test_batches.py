@@ -1,6 +1,6 @@
 """The order of a stage is fixed by its seed, and choices that fill up a batch change nothing."""
 
-from pathlib import Path
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -118,11 +118,12 @@ def test_choices_that_fill_up_never_win(headed: Headed, batches: Batches) -> Non
     assert inputs["choices"].tolist() == [[choice < count for choice in range(5)] for count in COUNTS]
     answers = loss_of(headed, inputs)[1].argmax(dim=-1)
     assert (answers < torch.tensor(COUNTS)).all()
-    # Nor when every real choice scores as low as a score can be without being masked.
-    low = headed.model.classifier.bias.data.clone()
-    headed.model.classifier.bias.data -= 1e30
+    # Nor when every real choice scores as low as an encoder could ever make it.
+    bias = headed.model.get_parameter("classifier.bias")
+    kept = bias.detach().clone()
+    bias.data.fill_(-1e30)
     answers = loss_of(headed, inputs)[1].argmax(dim=-1)
-    headed.model.classifier.bias.data = low
+    bias.data.copy_(kept)
     assert (answers < torch.tensor(COUNTS)).all()
 
 
@@ -137,7 +138,7 @@ def test_a_batch_holds_its_items_and_is_as_wide_as_it_must_be(batches: Batches) 
     assert inputs["input_ids"].view(4, -1).tolist() == [one + [1] * (longest - len(one)) for one in mine]
     assert inputs["attention_mask"].sum(-1).flatten().tolist() == [len(one) for one in mine]
     lengths = [len(one) for one in batches.sequences.input_ids]
-    assert batches.item_lengths == [sum(lengths[a:b]) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    assert batches.item_lengths == [sum(lengths[a:b]) for a, b in pairwise(starts)]
 
 
 def test_a_class_a_pair_has_no_choices(batches: Batches) -> None:

@@ -1,0 +1,112 @@
+"""Tiny checkpoints that score, rows for them, and the plainest way to score: one sequence at a time, no padding."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import polars as pl
+import torch
+from transformers import AutoModelForMultipleChoice, AutoModelForSequenceClassification, AutoTokenizer
+
+from tests.small_study import small_mirror
+from tests.sources.small_mirror import pairs, write
+from tests.toy import Kind, tiny_checkpoint
+from xfer_bench.sources.source import Sources
+from xfer_bench.tasks import TASKS
+from xfer_bench.tasks.multiple_choice import MULTIPLE_CHOICE
+from xfer_bench.tasks.nli import NLI
+from xfer_bench.tasks.task import Part, Task
+
+WORDS = [
+    "the cat dog cup book boat lamp tree door song fish road star fell broke moved shone burned sank grew froze spun",
+    "melted What was the cause? happened as a result? en de sw premise hypothesis why so",
+    "0 1 2 3 4 5 6 7 8 9 et ht id it qu sw ta th tr vi zh",
+]
+CANONICAL = MappingProxyType(dict(enumerate(NLI.labels)))
+XNLI_LANGUAGES = ("en", "de", "sw")
+
+
+def _as_they_are(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.select("text", "candidates", "label")
+
+
+MIXED = Task(
+    name="mixed",
+    format=MULTIPLE_CHOICE,
+    parts=(
+        Part(
+            split="test",
+            languages=("en", "sw"),
+            repository="some/mixed",
+            config="{language}",
+            read=_as_they_are,
+            columns=("text", "candidates", "label"),
+        ),
+    ),
+    licence="none",
+    chance=0.3,
+)
+ALL: Mapping[str, Task] = MappingProxyType({**TASKS, MIXED.name: MIXED})
+
+
+def rows(root: Path) -> Sources:
+    """XCOPA in twelve languages, XNLI in three, and items of two to five choices in two."""
+    small_mirror(root)
+    write(
+        root, "facebook/xnli", {f"{language}/test.parquet": pairs(18, language=language) for language in XNLI_LANGUAGES}
+    )
+    rng = np.random.default_rng(0)
+    words = WORDS[0].split()
+
+    def phrase() -> str:
+        return " ".join(rng.choice(words, rng.integers(1, 9)))
+
+    for language in ("en", "sw"):
+        candidates = [[phrase() for _ in range(rng.integers(2, 6))] for _ in range(25)]
+        columns = {"text": [phrase() for _ in candidates], "candidates": candidates, "label": [0] * 25}
+        write(root, "some/mixed", {f"{language}/test.parquet": columns})
+    return Sources(data_root=root)
+
+
+def choosing(folder: Path, *, kind: Kind = "bert", seed: int = 0) -> Path:
+    """A checkpoint with a multiple choice head."""
+    return _spread(tiny_checkpoint(folder, WORDS, kind=kind, seed=seed, head="multiple_choice"))
+
+
+def classifying(folder: Path, *, kind: Kind = "bert", id2label: Mapping[int, str] = CANONICAL) -> Path:
+    """A checkpoint with a head of three classes."""
+    return _spread(tiny_checkpoint(folder, WORDS, kind=kind, head="sequence_classification", id2label=id2label))
+
+
+def _spread(folder: Path) -> Path:
+    """Scores of a fresh head lie so close together that wrong answers could pass for right ones: pull them apart."""
+    model = stock(folder)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name.endswith("weight") and "LayerNorm" not in name:
+                weight *= 4
+    model.save_pretrained(folder)
+    return folder
+
+
+def stock(folder: Path) -> torch.nn.Module:
+    """The checkpoint in its stock class."""
+    choice = "ForMultipleChoice" in (folder / "config.json").read_text()
+    return (AutoModelForMultipleChoice if choice else AutoModelForSequenceClassification).from_pretrained(folder).eval()
+
+
+@torch.inference_mode()
+def plainly_scored(folder: Path, items: pl.DataFrame) -> list[list[float]]:
+    """One list of logits an item, by transformers alone: each pair by itself, nothing padded, nothing batched."""
+    model, tokenizer = stock(folder), AutoTokenizer.from_pretrained(folder)
+    scores: list[list[float]] = []
+    for text, candidates in items.select("text", "candidates").iter_rows():
+        answers: list[float] = []
+        for candidate in candidates:
+            pair = tokenizer(text, candidate, return_tensors="pt")
+            if type(model).__name__.endswith("MultipleChoice"):
+                pair = {name: tensor[None] for name, tensor in pair.items()}
+            answers += model(**pair).logits[0].tolist()
+        scores.append(answers)
+    return scores
