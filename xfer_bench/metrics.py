@@ -114,7 +114,7 @@ def transfer_gains(scores: pl.DataFrame, *, baseline: str) -> pl.DataFrame:
         )
     gains = (
         runs.filter(pl.col("arm") != baseline)
-        .join(before, on=_PAIRED_ON, how="inner")
+        .join(before, on=_PAIRED_ON, how="inner", nulls_equal=True)
         .with_columns((pl.col("accuracy") - pl.col("baseline_accuracy")).alias("gain"))
         .sort(_CELL, nulls_last=False)
     )

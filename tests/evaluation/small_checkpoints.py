@@ -3,14 +3,20 @@
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
-from transformers import AutoModelForMultipleChoice, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoModelForMultipleChoice,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+)
 
 from tests.small_study import small_mirror
-from tests.sources.small_mirror import pairs, write
+from tests.sources.small_mirror import write
 from tests.toy import Kind, tiny_checkpoint
 from xfer_bench.sources.source import Sources
 from xfer_bench.tasks import TASKS
@@ -24,6 +30,7 @@ WORDS = [
     "0 1 2 3 4 5 6 7 8 9 et ht id it qu sw ta th tr vi zh",
 ]
 CANONICAL = MappingProxyType(dict(enumerate(NLI.labels)))
+HEAD_BIAS = MappingProxyType({"bert": "classifier.bias", "xlm-roberta": "classifier.out_proj.bias"})
 XNLI_LANGUAGES = ("en", "de", "sw")
 
 
@@ -53,19 +60,21 @@ ALL: Mapping[str, Task] = MappingProxyType({**TASKS, MIXED.name: MIXED})
 def rows(root: Path) -> Sources:
     """XCOPA in twelve languages, XNLI in three, and items of two to five choices in two."""
     small_mirror(root)
-    write(
-        root, "facebook/xnli", {f"{language}/test.parquet": pairs(18, language=language) for language in XNLI_LANGUAGES}
-    )
     rng = np.random.default_rng(0)
     words = WORDS[0].split()
 
-    def phrase() -> str:
-        return " ".join(rng.choice(words, rng.integers(1, 9)))
+    def phrases(count: int) -> list[str]:
+        return [" ".join(rng.choice(words, rng.integers(1, 9))) for _ in range(count)]
 
+    for language in XNLI_LANGUAGES:
+        # Three pairs in a row share a premise, as in XNLI.
+        premises = [premise for premise in phrases(6) for _ in range(3)]
+        pairs: dict[str, list[Any]] = {"premise": premises, "hypothesis": phrases(18), "label": [0, 1, 2] * 6}
+        write(root, "facebook/xnli", {f"{language}/test.parquet": pairs})
     for language in ("en", "sw"):
-        candidates = [[phrase() for _ in range(rng.integers(2, 6))] for _ in range(25)]
-        columns = {"text": [phrase() for _ in candidates], "candidates": candidates, "label": [0] * 25}
-        write(root, "some/mixed", {f"{language}/test.parquet": columns})
+        candidates = [phrases(int(rng.integers(2, 6))) for _ in range(25)]
+        mixed: dict[str, list[Any]] = {"text": phrases(25), "candidates": candidates, "label": [0] * 25}
+        write(root, "some/mixed", {f"{language}/test.parquet": mixed})
     return Sources(data_root=root)
 
 
@@ -81,19 +90,26 @@ def classifying(folder: Path, *, kind: Kind = "bert", id2label: Mapping[int, str
 
 def _spread(folder: Path) -> Path:
     """Scores of a fresh head lie so close together that wrong answers could pass for right ones: pull them apart."""
-    model = stock(folder)
+    model, tokenizer = stock(folder), AutoTokenizer.from_pretrained(folder)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if name.endswith("weight") and "LayerNorm" not in name:
-                weight *= 4
+                weight.mul_(4)
+        if "MultipleChoice" not in type(model).__name__:
+            # Every class is then the answer to some pair.
+            samples = [model(**tokenizer(one, WORDS[1], return_tensors="pt")).logits[0] for one in WORDS[0].split()]
+            model.get_parameter(HEAD_BIAS[model.config.model_type]).sub_(torch.stack(samples).mean(0))
     model.save_pretrained(folder)
     return folder
 
 
-def stock(folder: Path) -> torch.nn.Module:
+def stock(folder: Path) -> PreTrainedModel:
     """The checkpoint in its stock class."""
     choice = "ForMultipleChoice" in (folder / "config.json").read_text()
-    return (AutoModelForMultipleChoice if choice else AutoModelForSequenceClassification).from_pretrained(folder).eval()
+    kind = AutoModelForMultipleChoice if choice else AutoModelForSequenceClassification
+    model: PreTrainedModel = kind.from_pretrained(folder)
+    model.eval()
+    return model
 
 
 @torch.inference_mode()

@@ -51,9 +51,9 @@ def test_choices_score_as_each_does_alone(sources: Sources, tmp_path: Path, kind
     plain = plainly_scored(folder, items)
     block = scored(folder, items, MIXED)
     assert_like(block, plain)
-    # The answers differ from item to item, and no two choices lie within the tolerance.
+    # The answers differ from item to item, and none is so close that the tolerance could turn it.
     assert len(set(block["prediction"])) > 2
-    assert min(abs(np.diff(sorted(one))).min() for one in plain) > 1e-4
+    assert min(np.diff(sorted(one))[-1] for one in plain) > 1e-4
     accuracy = float(np.mean(np.array([np.argmax(one) for one in plain]) == items["label"].to_numpy()))
     assert (block["prediction"] == block["label"]).mean() == accuracy
 
@@ -84,11 +84,9 @@ def test_permuted_labels_give_the_same_predictions(sources: Sources, tmp_path: P
         for name in ("classifier.weight", "classifier.bias"):
             weight = model.get_parameter(name)
             weight.copy_(weight[order].clone())
-    config = model.config
-    assert not isinstance(config, torch.Tensor | torch.nn.Module)
-    config.id2label = {output: CANONICAL[label].upper() for output, label in enumerate(order)}
-    config.label2id = {label: output for output, label in config.id2label.items()}
-    model.save_pretrained(permuted)  # type: ignore[operator]
+    model.config.id2label = {output: CANONICAL[label].upper() for output, label in enumerate(order)}
+    model.config.label2id = {label: output for output, label in model.config.id2label.items()}
+    model.save_pretrained(permuted)
     items = items_of(sources, XNLI, "sw")
     first, second = scored(canonical, items, XNLI), scored(permuted, items, XNLI)
     assert len(set(first["prediction"])) > 1
@@ -139,4 +137,4 @@ def overwritten(folder: Path, name: str, value: float) -> None:
     model = stock(folder)
     with torch.no_grad():
         model.get_parameter(name).fill_(value)
-    model.save_pretrained(folder)  # type: ignore[operator]
+    model.save_pretrained(folder)

@@ -199,3 +199,18 @@ def test_without_a_common_seed_there_is_nothing_to_compare() -> None:
     apart = make_predictions(seeds=(0, 1)).filter((pl.col("arm") == "none") == (pl.col("target_seed") == 0))
     with pytest.raises(ResultsError, match="train both with the same target seeds"):
         compare(apart)
+
+
+def test_checkpoints_from_elsewhere_have_no_seeds_and_are_compared_as_they_are() -> None:
+    runs = make_predictions(seeds=(0,)).with_columns(
+        target_seed=pl.lit(None, dtype=pl.Int64),
+        intermediate_seed=pl.lit(None, dtype=pl.Int64),
+        setting=pl.lit("external"),
+    )
+    seeded = compare(make_predictions(seeds=(0,)), baseline="none", resamples=200)
+    foreign = compare(runs, baseline="none", resamples=200)
+    assert [(one.arm, one.language, one.gain, one.ci_low) for one in foreign] == [
+        (one.arm, one.language, one.gain, one.ci_low) for one in seeded
+    ]
+    with pytest.raises(ResultsError, match="--baseline"):
+        compare(runs, resamples=200)

@@ -109,12 +109,7 @@ def request(
                 if task.format.labels
                 else ()
             )
-            for language, rows in reader.rows(task).items():
-                if checkpoint.covers is not None and rows.fingerprint not in checkpoint.covers:
-                    skipped.append(
-                        f"{checkpoint.name}: its vocabulary was trimmed to other texts than {task.name} in {language}"
-                    )
-                    continue
+            for language, rows in _covered(checkpoint, task, reader.rows(task), skipped).items():
                 items = limited(rows.frame, ask.limit)
                 decides = [weights, function, order, task.name, task.variant, ask.split, language, fingerprint(items)]
                 key = value_digest([*decides, code, ask.precision])
@@ -131,6 +126,19 @@ def score(asked: Request, store: PredictionStore, progress: Progress) -> Iterato
     for cell in asked.cells:
         block = store.fetch(cell.key, partial(scoring.block, cell))
         yield labelled(block, cell.checkpoint, precision=asked.ask.precision)
+
+
+def _covered(checkpoint: Scorable, task: Task, rows: Mapping[str, Rows], skipped: list[str]) -> Mapping[str, Rows]:
+    """The languages that a trimmed vocabulary was made for; on other texts it would know fewer words than it did."""
+    if checkpoint.covers is None:
+        return rows
+    others = [language for language, one in rows.items() if one.fingerprint not in checkpoint.covers]
+    if others:
+        skipped.append(
+            f"{checkpoint.name}: its vocabulary was trimmed to other texts than {task.name} {rows[others[0]].split} "
+            f"in {', '.join(others)}"
+        )
+    return {language: one for language, one in rows.items() if language not in others}
 
 
 def limited(items: pl.DataFrame, limit: int | None) -> pl.DataFrame:

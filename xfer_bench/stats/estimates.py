@@ -102,7 +102,7 @@ class Point:
     run: str
     intermediate_task: str
     intermediate_seed: int | None
-    target_seed: int
+    target_seed: int | None
     intermediate: float
     gain: float
 

@@ -37,7 +37,7 @@ class Pair:
     arm: str
     run: str
     intermediate_seed: int | None
-    target_seed: int
+    target_seed: int | None
     after: int
     before: int
 
@@ -119,13 +119,15 @@ def _matched_runs(rows: pl.DataFrame, baseline: str) -> pl.DataFrame:
     """One row per paired run: arm, run, intermediate_seed, target_seed, and the baseline's run as `before`."""
     runs = rows.select("arm", "run", "intermediate_seed", "target_seed").unique()
     before = runs.filter(pl.col("arm") == baseline).select("target_seed", pl.col("run").alias("before"))
-    twice = before.filter(pl.col("target_seed").is_duplicated() & pl.col("target_seed").is_not_null()).sort("before")
+    twice = before.filter(pl.col("target_seed").is_duplicated()).sort("before")
     if not twice.is_empty():
         raise ResultsError(
             f"the baseline {baseline!r} has several runs with target seed {twice['target_seed'][0]}: "
             f"{', '.join(twice['before'].head(2))}; it may have one per target seed"
         )
-    return runs.filter(pl.col("arm") != baseline).join(before, on="target_seed", how="inner").sort("arm", "run")
+    # Checkpoints from elsewhere have no seeds; they pair as they are.
+    others = runs.filter(pl.col("arm") != baseline)
+    return others.join(before, on="target_seed", how="inner", nulls_equal=True).sort("arm", "run")
 
 
 def _pairing(names: dict[str, str], rows: pl.DataFrame, matched: pl.DataFrame, baseline: str) -> Pairing:
