@@ -60,7 +60,7 @@ def test_files_of_ours_are_read_and_those_of_others_are_not(made: Path, tmp_path
     (others / "vocabulary.json").write_text('["a", "b"]')
     first, second = discover([str(ours), str(others)])
     assert first.lineage == {"key": "k", "runs": []}
-    assert first.covers == {"a", "b"}
+    assert first.covers == frozenset({"a", "b"})
     assert second.lineage is None
     assert second.covers is None
 

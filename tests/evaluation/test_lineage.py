@@ -24,7 +24,7 @@ RUN = {
     "run": "siqa.xcopa.CO.i0.t1-fedcba98", "arm": "siqa", "setting": "CO", "target": "xcopa", "intermediate_seed": 0,
     "target_seed": 1, "seen": ["en", "sw"],
 }  # fmt: skip
-BASELINE = {
+BASELINE: dict[str, Any] = {
     "run": "none.xcopa.SI.t0-fedcba98", "arm": "none", "setting": "SI", "target": "xcopa", "intermediate_seed": None,
     "target_seed": 0, "seen": [],
 }  # fmt: skip

@@ -81,7 +81,7 @@ def test_two_runs_with_equal_weights_share_their_blocks(place: Path, store: Pred
     twin = shutil.copytree(place / "choosing", tmp_path / "twin")
     config = json.loads((twin / "config.json").read_text())
     (twin / "config.json").write_text(json.dumps({**config, "transformers_version": "0"}))
-    asked = resolved(tmp_path, store, XCOPA, str(place / "choosing"), "twin")
+    asked = resolved(place, store, XCOPA, "choosing", str(twin))
     frame, computed = scored(asked, store)
     assert computed == [f"xcopa {language} (choosing)" for language in ("et", "zh", "en")]
     assert frame["run"].n_unique() == 2
@@ -98,7 +98,7 @@ def test_a_copy_under_the_same_name_is_left_out(place: Path, store: PredictionSt
 
 def test_changed_weights_under_the_same_path_are_noticed(place: Path, store: PredictionStore, tmp_path: Path) -> None:
     folder = shutil.copytree(place / "choosing", tmp_path / "changing")
-    before, _ = scored(resolved(tmp_path, store, XCOPA, "changing"), store)
+    before, _ = scored(resolved(place, store, XCOPA, str(folder)), store)
     file = folder / "model.safetensors"
     stamp = file.stat()
     weights = load_file(file)
@@ -106,7 +106,7 @@ def test_changed_weights_under_the_same_path_are_noticed(place: Path, store: Pre
     save_file(weights, file, metadata={"format": "pt"})
     os.utime(file, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
     assert file.stat().st_size == stamp.st_size
-    after, computed = scored(resolved(tmp_path, store, XCOPA, "changing"), store)
+    after, computed = scored(resolved(place, store, XCOPA, str(folder)), store)
     assert len(computed) == 3
     assert not after["scores"].equals(before["scores"])
 
@@ -154,9 +154,7 @@ def test_a_trimmed_vocabulary_scores_only_what_it_was_made_for(
     found = discover([str(folder)])
     asked = request(found, XCOPA, tasks=ALL, sources=sources, store=store)
     assert [cell.language for cell in asked.cells] == ["et"]
-    assert asked.skipped == tuple(
-        f"{folder}: its vocabulary was trimmed to other texts than xcopa in {language}" for language in ("zh", "en")
-    )
+    assert asked.skipped == (f"{folder}: its vocabulary was trimmed to other texts than xcopa test in zh, en",)
 
 
 @pytest.mark.parametrize(
@@ -176,11 +174,11 @@ def test_what_does_not_exist_is_said_on_one_line(place: Path, store: PredictionS
 
 
 def test_labels_that_mean_something_else_are_refused(place: Path, store: PredictionStore, tmp_path: Path) -> None:
-    classifying(tmp_path / "odd", id2label={0: "yes", 1: "no", 2: "maybe"})
+    odd = classifying(tmp_path / "odd", id2label={0: "yes", 1: "no", 2: "maybe"})
     with pytest.raises(
         CheckpointError, match=r"odd: the head's labels are \{0=yes, 1=no, 2=maybe\}; the task's are \{"
     ):
-        resolved(tmp_path, store, Ask(tasks=("xnli",), languages=("en",)), "odd")
+        resolved(place, store, Ask(tasks=("xnli",), languages=("en",)), str(odd))
 
 
 def test_a_limit_keeps_whole_clusters(place: Path, store: PredictionStore) -> None:

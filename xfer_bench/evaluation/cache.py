@@ -8,6 +8,7 @@ Nothing in it is ever unpickled.
 """
 
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -22,6 +23,7 @@ from diskcache.core import MODE_RAW
 from xfer_bench.durable import write_bytes
 from xfer_bench.errors import CacheError, ResultsError
 from xfer_bench.frames import BLOCK, conform
+from xfer_bench.models.starter import cache_folder
 
 _NO_LIMIT = 1 << 50
 
@@ -115,17 +117,13 @@ class PredictionStore:
 
 
 def default_store() -> Path:
-    """The prediction store of this user: XFER_BENCH_STORE, or a folder of the user's cache."""
-    from platformdirs import user_cache_path
-
+    """The prediction store of this user: XFER_BENCH_STORE, or a folder of the cache folder (XFER_BENCH_CACHE)."""
     named = os.environ.get("XFER_BENCH_STORE")
-    return Path(named).expanduser() if named else user_cache_path("xfer-bench") / "predictions"
+    return Path(named).expanduser() if named else cache_folder() / "predictions"
 
 
 @contextmanager
 def _failing_as_one_line(folder: Path) -> Iterator[None]:
-    import sqlite3
-
     try:
         yield
     except (OSError, sqlite3.Error, diskcache.Timeout, pl.exceptions.ComputeError) as error:
