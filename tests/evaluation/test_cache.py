@@ -126,3 +126,31 @@ def test_a_store_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CacheError, match="cannot be used"):
         PredictionStore(tmp_path / "file" / "store")
+
+
+def test_a_whole_file_that_holds_something_else_is_computed_again(tmp_path: Path) -> None:
+    with PredictionStore(tmp_path) as store:
+        block = store.fetch(KEY, a_block)
+        (file,) = (tmp_path / "blocks").rglob("*.parquet")
+        block.drop("scores").write_parquet(file)
+        assert store.fetch(KEY, a_block).equals(block)
+        assert store.fetch(KEY, never).equals(block)
+
+
+def test_a_folder_s_name_is_no_pattern(tmp_path: Path) -> None:
+    with PredictionStore(tmp_path / "store[1]*") as store:
+        block = store.fetch(KEY, a_block)
+        assert store.fetch(KEY, never).equals(block)
+
+
+def test_a_planted_path_is_not_opened(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    (tmp_path / "secret").write_text("secret")
+    with PredictionStore(tmp_path / "store") as store:
+        store.remembered(folder, "weights", str)
+    with sqlite3.connect(tmp_path / "store" / "memo" / "cache.db") as database:
+        database.execute("UPDATE Cache SET value = NULL, mode = 3, filename = '../../secret'")
+    database.close()
+    with PredictionStore(tmp_path / "store") as store, pytest.raises(CacheError, match="does not write; delete it"):
+        store.remembered(folder, "weights", str)

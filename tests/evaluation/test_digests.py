@@ -70,3 +70,26 @@ def test_the_tokenizer_counts(folder: Path, tmp_path: Path) -> None:
     file = other / "tokenizer.json"
     file.write_text(file.read_text() + " ")
     assert function_digest(other) != function_digest(folder)
+
+
+def test_only_the_files_that_a_model_is_loaded_from_count(folder: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(folder, tmp_path / "other")
+    # A second copy of the weights beside the first, as averages of earlier steps are kept.
+    shutil.copy(folder / "model.safetensors", other / "model_ema.safetensors")
+    assert weights_digest(other) == weights_digest(folder)
+    weights = load_file(folder / "model.safetensors")
+    save_file({**weights, "classifier.bias": weights["classifier.bias"] + 1}, other / "model.safetensors")
+    assert weights_digest(other) != weights_digest(folder)
+    (other / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"neither model\.safetensors nor model\.safetensors\.index\.json"):
+        weights_digest(other)
+
+
+@pytest.mark.parametrize("index", ["{", "[]", '{"weight_map": {"a": "absent.safetensors"}}'])
+def test_a_damaged_index_is_one_line(folder: Path, tmp_path: Path, index: str) -> None:
+    other = shutil.copytree(folder, tmp_path / "other")
+    (other / "model.safetensors").unlink()
+    (other / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(CheckpointError, match="damaged") as caught:
+        weights_digest(other)
+    assert "\n" not in str(caught.value)

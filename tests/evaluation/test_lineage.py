@@ -62,7 +62,7 @@ def test_every_run_that_ends_in_the_checkpoint_gets_the_block(block: pl.DataFram
     ]
     assert predictions.equals(conform(predictions, PREDICTIONS))
     for _, part in predictions.group_by("run"):
-        assert part.select(BLOCK).equals(block)
+        assert part.select(list(BLOCK)).equals(block)
     assert set(predictions["precision"]) == {"bf16"}
     assert run_names(checkpoint, weights=WEIGHTS) == (RUN["run"], BASELINE["run"])
 

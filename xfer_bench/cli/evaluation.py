@@ -1,12 +1,15 @@
 """`eval`: checkpoints are scored in every language, item by item."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from xfer_bench.cli.options import DataRoot, Format, Precision, Split
 from xfer_bench.errors import ResultsError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _RESAMPLES = 10_000
 _SEED = 0
@@ -75,10 +78,16 @@ def evaluate(
         typer.echo(f"skipped: {reason}", err=True)
     if predictions.is_empty():
         raise ResultsError(f"nothing to score: no task fits the {len(skipped)} checkpoints and tasks looked at")
+    _print_scores(predictions, precision=precision.value, output=output.value)
+    typer.echo(f"predictions in {out}", err=True)
+
+
+def _print_scores(
+    predictions: "pl.DataFrame", *, precision: str, output: Literal["table", "json", "csv", "markdown"]
+) -> None:
     from xfer_bench.report.tables import bootstrap_settings, render_scores
     from xfer_bench.stats.scores import score_intervals
 
     scores = score_intervals(predictions, resamples=_RESAMPLES, seed=_SEED)
-    settings = {**bootstrap_settings(resamples=_RESAMPLES, seed=_SEED), "precision": precision.value}
-    typer.echo(render_scores(scores, format=output.value, settings=settings))
-    typer.echo(f"predictions in {out}", err=True)
+    settings = {**bootstrap_settings(resamples=_RESAMPLES, seed=_SEED), "precision": precision}
+    typer.echo(render_scores(scores, format=output, settings=settings))

@@ -54,7 +54,8 @@ class StageTrainer(Trainer):
     loss_is_scaled_for_ga = False
 
     def __init__(self, *, development_batches: Batches, **arguments: Any) -> None:
-        super().__init__(**arguments)
+        super().__init__(compute_metrics=_accuracy, preprocess_logits_for_metrics=_answers, **arguments)
+        self.remove_callback(PrinterCallback)
         self.development_batches = development_batches
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
@@ -154,8 +155,6 @@ def fit(
         progress=progress,
         seconds=float(resumed[1]["seconds"]) if resumed else 0.0,
     )
-    # Precision is kept process-wide by accelerate: an earlier stage's would silently stay in force.
-    AcceleratorState._reset_state(reset_partial_state=True)
     with quiet():
         trainer = StageTrainer(
             model=headed.model,
@@ -165,11 +164,8 @@ def fit(
             data_collator=training,
             development_batches=development,
             processing_class=headed.tokenizer,
-            compute_metrics=_accuracy,
-            preprocess_logits_for_metrics=_answers,
             callbacks=[reporter, *_stopping(recipe, selects=selects)],
         )
-        trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=str(resumed[0]) if resumed else None)
         accuracy = trainer.evaluate()["eval_accuracy"]
     seen = trainer.state.global_step * recipe.batch_size
@@ -197,6 +193,8 @@ def _batches(rows: Rows, headed: Headed, task_format: Format, longest: int) -> B
 
 
 def _arguments(recipe: Recipe, stage: Stage, *, work: Path, bf16: bool, selects: bool) -> TrainingArguments:
+    # Precision is kept process-wide by accelerate: an earlier stage's would silently stay in force.
+    AcceleratorState._reset_state(reset_partial_state=True)
     per_device, accumulated = _split_batch(recipe)
     every = recipe.evaluate_every if selects else recipe.save_every
     return TrainingArguments(
