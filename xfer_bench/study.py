@@ -40,6 +40,7 @@ class Recipe(_Value):
     selection: `best` keeps the evaluation with the highest accuracy on the stage's own development data in its own
         training languages; `last` keeps the last step. patience: evaluations without improvement before stopping.
     minimum_development: with fewer development items than this nothing is selected or stopped on: they select noise.
+    maximum_development: development items that are scored at most, the same ones every time.
     save_every: optimiser steps between resumable states.
     """
 
@@ -58,6 +59,7 @@ class Recipe(_Value):
     patience: int | None = Field(default=None, ge=1)
     evaluate_every: int = Field(default=1000, ge=1)
     minimum_development: int = Field(default=200, ge=1)
+    maximum_development: int = Field(default=2000, ge=1)
     save_every: int = Field(default=500, ge=1)
 
     @model_validator(mode="after")
@@ -71,10 +73,11 @@ class Recipe(_Value):
 
 RECIPES: dict[str, Recipe] = {
     # Phang et al. 2020 through jiant's XTREME scripts: Adam 1e-5, 10 % warm-up, effective batch 32 (4 x 8), 256 tokens,
-    # an evaluation every 1,000 steps on the stage's own data, 30 evaluations of patience; 3 epochs is jiant's default.
+    # an evaluation every 1,000 steps on 500 of the stage's own items, 30 evaluations of patience; 3 epochs is jiant's
+    # default.
     "phang2020": Recipe(
         learning_rate=1e-5, batch_size=32, micro_batch=4, epochs=3.0, warmup=0.1, max_length=256,
-        selection="best", patience=30, evaluate_every=1000,
+        selection="best", patience=30, evaluate_every=1000, maximum_development=500,
     ),
     # For small encoders and small sets: what the starter model learns from in minutes on a CPU.
     "fast": Recipe(

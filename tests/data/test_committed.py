@@ -24,5 +24,6 @@ def test_the_readme_shows_rows_that_compare_prints(name: str) -> None:
 
 def _blocks() -> list[list[str]]:
     """The README's code blocks, line by line."""
-    found = re.findall(r"```\n(.*?)\n```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.findall(r"^```\w*\n(.*?)^```$", readme, flags=re.DOTALL | re.MULTILINE)
     return [block.splitlines() for block in found]

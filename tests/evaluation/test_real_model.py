@@ -69,9 +69,10 @@ def test_xcopa_scores_as_transformers_does(checkpoint: Path, items: dict[str, pl
         )
     assert skipped == ()
     assert len(items) == 12
+    every = plainly_scored(checkpoint, pl.concat(items.values()))
     accuracies = {}
-    for language, frame in items.items():
-        plain = plainly_scored(checkpoint, frame)
+    for position, (language, frame) in enumerate(items.items()):
+        plain = every[position * LIMIT : (position + 1) * LIMIT]
         ours = predictions.filter(language=language)
         assert ours["item"].to_list() == frame["item"].to_list()
         np.testing.assert_allclose(ours["scores"].to_list(), plain, atol=1e-5, rtol=0)

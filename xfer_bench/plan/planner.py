@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import polars as pl
@@ -121,7 +122,13 @@ class _Reader:
         try:
             recipe = self.study.stage_recipe(*changes)
             rows, held_out = stage_rows(
-                task, self.sources, languages=languages, per_item=spec.per_item, examples=spec.examples, seed=seed
+                task,
+                self.sources,
+                languages=languages,
+                per_item=spec.per_item,
+                examples=spec.examples,
+                seed=seed,
+                most=recipe.maximum_development,
             )
         except XferBenchError as error:
             raise type(error)(f"{where}: {error}") from None
@@ -151,19 +158,32 @@ def stage_rows(
     per_item: Literal["all", "one"],
     examples: int | None,
     seed: int,
+    most: int,
 ) -> tuple[Rows, Rows]:
     """Training and development rows of a stage.
 
     The seed draws the subset and, with one language per item, the languages; the development rows, in the same
-    languages, are the same for every seed.
+    languages and of at most `most` items, are the same for every seed.
     """
-    training = draw(
-        task, sources=sources, languages=languages, split="train", per_item=per_item, examples=examples, seed=seed
+    one = partial(draw, task, sources=sources, languages=languages, per_item=per_item)
+    training = one(split="train", examples=examples, seed=seed)
+    held_out = one(split="validation", examples=None, seed=0)
+    items = held_out.frame.height if not task.parallel else held_out.frame["item"].n_unique()
+    return training, held_out if items <= most else one(split="validation", examples=most, seed=0)
+
+
+def rows_of(stage: Stage, task: Task, sources: Sources) -> tuple[Rows, Rows]:
+    """The training and development rows of a planned stage, read again. They may have changed since it was planned."""
+    data = stage.data
+    return stage_rows(
+        task,
+        sources,
+        languages=data.languages,
+        per_item=data.per_item,
+        examples=data.asked,
+        seed=data.seed,
+        most=stage.recipe.maximum_development,
     )
-    held_out = draw(
-        task, sources=sources, languages=languages, split="validation", per_item=per_item, examples=None, seed=0
-    )
-    return training, held_out
 
 
 def _languages(task: Task, asked: tuple[str, ...] | None, split: Split, where: str) -> tuple[str, ...]:

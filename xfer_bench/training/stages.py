@@ -11,7 +11,7 @@ from typing import Any
 import xfer_bench
 from xfer_bench.errors import TrainingError
 from xfer_bench.models.heads import Headed, quiet, with_fresh_head, with_its_head
-from xfer_bench.plan import Stage, stage_rows
+from xfer_bench.plan import Stage, rows_of
 from xfer_bench.progress import Progress, silent
 from xfer_bench.sources.source import Rows, Sources
 from xfer_bench.tasks import Task
@@ -63,14 +63,7 @@ def train(stage: Stage, *, workshop: Workshop, progress: Progress = silent) -> C
 
 def _rows(stage: Stage, task: Task, sources: Sources) -> tuple[Rows, Rows]:
     data = stage.data
-    rows = stage_rows(
-        task,
-        sources,
-        languages=data.languages,
-        per_item=data.per_item,
-        examples=data.asked,
-        seed=data.seed,
-    )
+    rows = rows_of(stage, task, sources)
     if (rows[0].fingerprint, rows[1].fingerprint) != (data.fingerprint, data.development_fingerprint):
         raise TrainingError(f"{data.repository}: the rows changed since the study was planned; start again")
     return rows
