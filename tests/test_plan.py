@@ -153,7 +153,7 @@ def test_a_parallel_set_has_the_same_items_in_whatever_languages(sources: Source
     def items(*languages: str, per_item: str) -> list[str]:
         rows, _ = stage_rows(
             TASKS["xnli_dev"], sources, languages=languages, per_item="one" if per_item == "one" else "all",
-            examples=12, seed=3,
+            examples=12, seed=3, most=500,
         )  # fmt: skip
         return sorted(rows.frame["item"].to_list())
 
@@ -241,3 +241,16 @@ def test_rows_that_are_not_there_are_said_so(sources: Sources) -> None:
     arm = Arm(name="a", stages=(StageSpec(task="xnli_dev", languages=("sw",)),))
     with pytest.raises(XferBenchError, match=r"arm 'a', stage 1 \(xnli_dev\): .*facebook/xnli"):
         planned(sources, changed(arms=(arm,)))
+
+
+def test_development_items_are_capped_and_the_same_for_every_seed(sources: Sources) -> None:
+    def held_out(*, seed: int, most: int) -> list[str]:
+        _, rows = stage_rows(
+            TASKS["siqa"], sources, languages=("en",), per_item="all", examples=5, seed=seed, most=most
+        )
+        return rows.frame["item"].to_list()
+
+    assert len(held_out(seed=0, most=500)) == 12
+    assert len(held_out(seed=0, most=7)) == 7
+    assert held_out(seed=0, most=7) == held_out(seed=1, most=7)
+    assert set(held_out(seed=0, most=7)) < set(held_out(seed=0, most=500))

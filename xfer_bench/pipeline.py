@@ -13,7 +13,7 @@ from xfer_bench.evaluation.discovery import Scorable, discover
 from xfer_bench.evaluation.request import Ask, request, score
 from xfer_bench.frames import PREDICTIONS, STAGES, conform
 from xfer_bench.models.origin import Origin, local_folder, resolve
-from xfer_bench.plan import Plan, Run, Stage, plan, stage_rows
+from xfer_bench.plan import Plan, Run, Stage, plan, rows_of
 from xfer_bench.progress import Progress, Update, silent
 from xfer_bench.results import Results
 from xfer_bench.sources.source import Sources
@@ -203,19 +203,9 @@ def _texts(prepared: Prepared) -> set[str]:
             prepared.sources.rows(task, language=language, split=evaluation.split).frame
             for language in evaluation.languages
         ]
-    for stage in {
-        (one.data.fingerprint, one.data.development_fingerprint): one for one in prepared.plan.stages
-    }.values():
-        data = stage.data
-        rows = stage_rows(
-            prepared.tasks[data.task],
-            prepared.sources,
-            languages=data.languages,
-            per_item=data.per_item,
-            examples=data.asked,
-            seed=data.seed,
-            most=stage.recipe.maximum_development,
-        )
+    distinct = {(one.data.fingerprint, one.data.development_fingerprint): one for one in prepared.plan.stages}
+    for stage in distinct.values():
+        rows = rows_of(stage, prepared.tasks[stage.data.task], prepared.sources)
         frames += [one.frame for one in rows]
     texts: set[str] = set()
     for frame in frames:
