@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForMultipleChoice, AutoModelForSequenceClassification
 from transformers.utils import logging
 
@@ -148,3 +148,12 @@ def test_quiet_puts_the_logging_back() -> None:
         assert logging.get_verbosity() == python_logging.ERROR
         assert not logging.is_progress_bar_enabled()
     assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before
+
+
+def test_an_encoder_that_lacks_a_layer_is_refused(tmp_path: Path) -> None:
+    folder = tiny_checkpoint(tmp_path / "hollow", ["some words"])
+    weights = load_file(folder / "model.safetensors")
+    kept = {name: value for name, value in weights.items() if "layer.1." not in name}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"hollow: the encoder lacks \d+ weights, such as encoder\.layer\.1\."):
+        with_fresh_head(folder, NLI, seed=0)

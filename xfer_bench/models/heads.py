@@ -79,7 +79,8 @@ def with_fresh_head(folder: Path, task_format: Format, *, seed: int, without: Co
     taken = {name: value for name, value in encoder.state_dict().items() if name not in left_out}
     inside = getattr(model, model.base_model_prefix)
     lacking = set(inside.load_state_dict(taken, strict=False).missing_keys)
-    unexplained = {name for name in lacking - left_out if "pooler" not in name and "position_ids" not in name}
+    explained = {name.removeprefix(prefix) for name in without}
+    unexplained = {name for name in lacking - explained if "pooler" not in name and "position_ids" not in name}
     if unexplained:
         raise CheckpointError(f"{folder}: the encoder lacks {len(unexplained)} weights, such as {min(unexplained)}")
     loaded = {f"{prefix}{name}" for name in taken}
@@ -103,6 +104,8 @@ def with_its_head(folder: Path, head: str) -> Headed:
 
 def freeze(model: PreTrainedModel, *, embeddings: bool, layers: int) -> None:
     """Stop the gradient at the embeddings and that many of the lowest layers. Raises CheckpointError beyond the top."""
+    if not (embeddings or layers):
+        return
     encoder = getattr(model, model.base_model_prefix)
     stack = encoder.encoder.layer
     if layers > len(stack):

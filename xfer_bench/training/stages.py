@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,9 @@ def _start(stage: Stage, task: Task, workshop: Workshop) -> Headed:
     if parent is None:
         raise TrainingError(f"stage {stage.key[:16]} needs stage {stage.parent.key[:16]}, which is not finished")
     if stage.head == "keep":
-        return with_its_head(parent.path, task.format.head)
+        # The head is still the one that the parent made, and goes with it when a later stage starts a fresh one.
+        kept = with_its_head(parent.path, task.format.head)
+        return replace(kept, fresh=frozenset(parent.lineage["head"]["parameters"]))
     without = [name.split(".", 1)[1] for name in parent.lineage["head"]["parameters"]]
     return with_fresh_head(parent.path, task.format, seed=stage.initialisation_seed, without=without)
 

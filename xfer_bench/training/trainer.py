@@ -167,6 +167,9 @@ def fit(
             callbacks=[reporter, *_stopping(recipe, selects=selects)],
         )
         trainer.train(resume_from_checkpoint=str(resumed[0]) if resumed else None)
+        # The loss is looked at every few steps only; weights that are no numbers never become a checkpoint.
+        if not all(bool(torch.isfinite(weights).all()) for weights in headed.model.parameters()):
+            raise TrainingError(f"{reporter.label}: the weights are no longer numbers; lower the learning rate")
         accuracy = trainer.evaluate()["eval_accuracy"]
     seen = trainer.state.global_step * recipe.batch_size
     return {
