@@ -23,7 +23,7 @@ def write_bytes(path: Path, payload: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
-    except OSError:
+    except BaseException:  # an interrupt too
         with suppress(OSError):
             draft.unlink(missing_ok=True)
         raise

@@ -8,11 +8,13 @@ from typing import Any
 
 import polars as pl
 
-from xfer_bench.evaluation.cache import PredictionStore
-from xfer_bench.evaluation.discovery import Scorable, discover
-from xfer_bench.evaluation.request import Ask, request, score
-from xfer_bench.frames import PREDICTIONS, STAGES, conform
+from xfer_bench.errors import CheckpointError
+from xfer_bench.evaluation.discovery import discover
+from xfer_bench.evaluation.request import Ask
+from xfer_bench.evaluation.sweep import Evaluator
+from xfer_bench.frames import STAGES, conform
 from xfer_bench.models.origin import Origin, local_folder, resolve
+from xfer_bench.models.size import layer_weights
 from xfer_bench.plan import Plan, Run, Stage, plan, rows_of
 from xfer_bench.progress import Progress, Update, silent
 from xfer_bench.results import Results
@@ -105,51 +107,21 @@ def train_study(prepared: Prepared, place: Place, *, progress: Progress = silent
 def evaluate_study(
     prepared: Prepared, place: Place, checkpoints: Mapping[str, Checkpoint], *, progress: Progress = silent
 ) -> None:
-    """Score every run on its target in every language of the study, and add the predictions to OUT/results."""
-    from xfer_bench.evaluation.cache import default_store
+    """Score every run on its target in every language of the study, and add the predictions to OUT/results.
 
-    with PredictionStore(default_store()) as predictions:
-        for evaluation in prepared.plan.evaluations:
-            runs = [run for run in prepared.plan.runs if prepared.plan.evaluation_of(run) == evaluation]
-            found = discover(str(checkpoints[run.name].path) for run in runs)
-            ask = Ask(
-                tasks=(evaluation.task,),
-                languages=evaluation.languages,
-                split=evaluation.split,
-                limit=evaluation.limit,
-            )
-            evaluate(
-                found,
-                ask,
-                sources=prepared.sources,
-                tasks=prepared.tasks,
-                store=predictions,
-                results=place.results,
-                progress=progress,
-            )
-
-
-def evaluate(
-    checkpoints: list[Scorable],
-    ask: Ask,
-    *,
-    sources: Sources,
-    tasks: Mapping[str, Task],
-    store: PredictionStore,
-    results: Results,
-    progress: Progress = silent,
-) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Score checkpoints, and add their predictions to a results folder when all are there.
-
-    What an interrupted call has scored is in the prediction store and costs nothing the next time.
-    Returns the PREDICTIONS and what was left out with the reasons.
+    Raises CheckpointError when a checkpoint cannot be scored; the others are in the results then.
     """
-    asked = request(checkpoints, ask, tasks=tasks, sources=sources, store=store)
-    frames = list(score(asked, store, progress))
-    predictions = pl.concat(frames) if frames else pl.DataFrame(schema=PREDICTIONS)
-    if frames:
-        results.add(predictions)
-    return predictions, asked.skipped
+    evaluator = Evaluator(sources=prepared.sources, tasks=prepared.tasks, progress=progress)
+    failed: list[str] = []
+    for evaluation in prepared.plan.evaluations:
+        runs = [run for run in prepared.plan.runs if prepared.plan.evaluation_of(run) == evaluation]
+        ask = Ask(
+            tasks=(evaluation.task,), languages=evaluation.languages, split=evaluation.split, limit=evaluation.limit
+        )
+        found = discover(str(checkpoints[run.name].path) for run in runs)
+        failed += evaluator.evaluate(found, ask, results=place.results).failed
+    if failed:
+        raise CheckpointError("; ".join(failed))
 
 
 def stage_table(planned: Plan, checkpoints: Mapping[str, Checkpoint]) -> pl.DataFrame:
@@ -240,7 +212,7 @@ def plan_table(prepared: Prepared, store: Store) -> list[dict[str, Any]]:
     a model whose configuration is not on this machine.
     """
     rows = []
-    size = _layer_weights(prepared.origin)
+    size = _size(prepared.origin)
     for stage in prepared.plan.stages:
         data = stage.data
         runs = prepared.plan.runs_through(stage)
@@ -270,11 +242,7 @@ def _operations(stage: Stage, layer_weights: int) -> float:
     return 6.0 * layer_weights * seen * stage.data.characters / stage.data.examples / 4
 
 
-def _layer_weights(origin: Origin) -> int:
+def _size(origin: Origin) -> int:
     """Weights of the encoder's layers, from its configuration; 0 where that is not at hand."""
     file = Path(origin.path) / "config.json"
-    if not file.is_file():
-        return 0
-    config = json.loads(file.read_text(encoding="utf-8"))
-    hidden, inner = config.get("hidden_size", 0), config.get("intermediate_size", 0)
-    return int(config.get("num_hidden_layers", 0) * (4 * hidden**2 + 2 * hidden * inner))
+    return layer_weights(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else 0

@@ -1,6 +1,8 @@
 """Tiny checkpoints that score, rows for them, and the plainest way to score: one sequence at a time, no padding."""
 
+import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
+from peft import PeftConfig, get_peft_model
 from transformers import (
     AutoModelForMultipleChoice,
     AutoModelForSequenceClassification,
@@ -17,7 +20,7 @@ from transformers import (
 
 from tests.small_study import small_mirror
 from tests.sources.small_mirror import write
-from tests.toy import Kind, tiny_checkpoint
+from tests.toy import Head, Kind, tiny_checkpoint
 from xfer_bench.sources.source import Sources
 from xfer_bench.tasks import TASKS
 from xfer_bench.tasks.multiple_choice import MULTIPLE_CHOICE
@@ -126,3 +129,36 @@ def plainly_scored(folder: Path, items: pl.DataFrame) -> list[list[float]]:
             answers += model(**pair).logits[0].tolist()
         scores.append(answers)
     return scores
+
+
+def adapted(
+    folder: Path, base: Path, config: PeftConfig, *, head: Head | None = None, id2label: Mapping[int, str] | None = None
+) -> tuple[Path, torch.Tensor]:
+    """An adapter on `base` with random weights, saved by peft, and peft's own logits for one pair (unmerged).
+
+    head: of the model that was adapted; the base model's by default. id2label: its classes, where they differ.
+    """
+    kept = "multiple_choice" if "ForMultipleChoice" in (base / "config.json").read_text() else "sequence_classification"
+    kind = {
+        "multiple_choice": AutoModelForMultipleChoice,
+        "sequence_classification": AutoModelForSequenceClassification,
+    }[head or kept]
+    options: dict[str, Any] = {} if id2label is None else {"id2label": dict(id2label)}
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        # peft asks transformers for a property by its deprecated name.
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+        torch.manual_seed(0)
+        model = kind.from_pretrained(base, ignore_mismatched_sizes=True, **options)
+        wrapped: Any = get_peft_model(model, replace(config))
+        with torch.no_grad():
+            for name, weight in wrapped.named_parameters():
+                if weight.requires_grad:
+                    weight.add_(torch.randn_like(weight) * (0.05 if "norm" in name.lower() else 0.3))
+    wrapped.eval()
+    wrapped.save_pretrained(folder)
+    inputs = AutoTokenizer.from_pretrained(base)("the cat broke", "the cup sank", return_tensors="pt")
+    if kind is AutoModelForMultipleChoice:
+        inputs = {name: tensor[None] for name, tensor in inputs.items()}
+    with torch.inference_mode():
+        logits: torch.Tensor = wrapped(**inputs).logits
+    return folder, logits

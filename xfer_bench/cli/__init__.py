@@ -1,12 +1,13 @@
 """The command line: parse, call, print. Everything heavy is imported by the command that needs it."""
 
+import signal
 import sys
 from typing import Annotated
 
 import typer
 
 from xfer_bench import __version__
-from xfer_bench.cli import evaluation, results, study, tasks
+from xfer_bench.cli import cache, evaluation, exchange, results, study, tasks
 from xfer_bench.errors import XferBenchError
 
 app = typer.Typer(
@@ -21,7 +22,10 @@ app.command("train")(study.train)
 app.command("eval")(evaluation.evaluate)
 app.command("compare")(results.compare)
 app.command("figures")(results.figures)
+app.command("merge")(exchange.merge)
+app.command("export")(exchange.export)
 app.command("tasks")(tasks.tasks)
+app.add_typer(cache.app, name="cache")
 
 
 def _version(asked: bool) -> None:
@@ -39,13 +43,31 @@ def options(
     """Intermediate-task training and zero-shot cross-lingual transfer: train, evaluate item by item, compare."""
 
 
+class Stopped(BaseException):
+    """A signal asked the program to stop."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 def main() -> None:
-    """Run the program. What the package refuses to do is one line on the error stream and exit code 1."""
+    """Run the program. What the package refuses to do is one line on the error stream and exit code 1.
+
+    On SIGINT and SIGTERM what is finished is saved, and the exit code is the shell's (128 and the signal's number).
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     try:
         app()
     except (XferBenchError, OSError) as error:
         typer.echo(f"error: {' '.join(str(error).split())}", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        typer.echo("interrupted; the same command goes on where this one stopped", err=True)
-        sys.exit(130)
+    except Stopped as stop:
+        name = signal.Signals(stop.number).name
+        typer.echo(f"stopped by {name}; the same command goes on where this one stopped", err=True)
+        sys.exit(128 + stop.number)
+
+
+def _stop(number: int, frame: object) -> None:  # noqa: ARG001 - the signature is Python's
+    raise Stopped(number)

@@ -20,6 +20,7 @@ DataRoot: TypeAlias = Annotated[
 class Precision(StrEnum):
     """Arithmetic of the forward pass."""
 
+    AUTO = "auto"
     FP32 = "fp32"
     BF16 = "bf16"
 

@@ -33,7 +33,7 @@ def train(study: StudyFile, out: Out, data_root: DataRoot = None, dry_run: DryRu
 
 def run(study: StudyFile, out: Out, data_root: DataRoot = None, dry_run: DryRun = False) -> None:
     """Train a study, evaluate it in every language, compare its arms and draw the figures."""
-    from xfer_bench.cli.bars import shown
+    from xfer_bench.bars import shown
     from xfer_bench.cli.results import draw, print_comparisons
     from xfer_bench.pipeline import evaluate_study
 
@@ -62,7 +62,7 @@ def _prepare(study: str, out: Path, data_root: Path | None) -> tuple["Prepared",
 
 
 def _train(prepared: "Prepared", place: "Place") -> dict[str, "Checkpoint"]:
-    from xfer_bench.cli.bars import shown
+    from xfer_bench.bars import shown
     from xfer_bench.pipeline import train_study
 
     with shown() as progress:

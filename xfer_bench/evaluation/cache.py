@@ -1,17 +1,22 @@
-"""The prediction store: BLOCKs as immutable Parquet files named by their key, and a memo of file digests.
+"""The prediction store: what was scored, and an index of what is cheap to find out again.
 
-    store/
-      blocks/ab/abcd….parquet   written to a temporary name, flushed, renamed
-      memo/                     diskcache: digests of files by path, size, times and inode; may be deleted at any time
+    store/                        only its owner can enter
+      blocks/                     predictions, the store proper: see `xfer_bench.evaluation.blocks`
+      tokens/                     tokenised rows, memory-mapped; may be deleted at any time
+      index/                      diskcache: digests of files and rows by their stamps, measured rates and batch sizes;
+                                  may be deleted at any time
 
-Nothing in it is ever unpickled.
+Nothing in it is ever unpickled. SQLite locks do not hold on network file systems, so for a store on one of them the
+index lies in local temporary storage instead.
 """
 
+import json
 import os
+import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from io import BytesIO
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,12 +25,19 @@ import diskcache
 import polars as pl
 from diskcache.core import MODE_RAW
 
-from xfer_bench.durable import write_bytes
-from xfer_bench.errors import CacheError, ResultsError
-from xfer_bench.frames import BLOCK, conform
+from xfer_bench.digest import value_digest
+from xfer_bench.errors import CacheError
+from xfer_bench.evaluation.blocks import Blocks
+from xfer_bench.evaluation.mounts import on_network
 from xfer_bench.models.starter import cache_folder
 
 _NO_LIMIT = 1 << 50
+_SECONDS = 10.0
+_LAYOUT_KEY = "layout"
+_LAYOUT = "2"
+
+# What SQLite says when the file is sound and only now is not the time: the index is then done without.
+_PASSING = ("locked", "busy", "full", "readonly", "disk I/O")
 
 
 class PlainDisk(diskcache.Disk):  # type: ignore[misc]
@@ -40,7 +52,7 @@ class PlainDisk(diskcache.Disk):  # type: ignore[misc]
     def get(self, key: Any, raw: bool) -> Any:
         """A key as it was stored."""
         if not raw:
-            raise CacheError("the memo holds a pickled key and was not written by this program; delete it")
+            raise CacheError("it holds a pickled key, which this program does not write")
         return key
 
     def store(self, value: Any, read: bool, key: Any = None) -> Any:  # noqa: ARG002
@@ -52,22 +64,97 @@ class PlainDisk(diskcache.Disk):  # type: ignore[misc]
     def fetch(self, mode: Any, filename: Any, value: Any, read: bool) -> Any:  # noqa: ARG002
         """A value as it was stored; a pickle, or a value kept in another file, is refused."""
         if filename is not None or mode != MODE_RAW or type(value) is not str:
-            raise CacheError("the memo holds a row that this program does not write; delete it")
+            raise CacheError("it holds a row that this program does not write")
         return value
 
 
+class Index:
+    """Strings by key, on disk. Losing it costs time only: a damaged one is thrown away, with a warning.
+
+    When the disk refuses it, what is set is kept in memory for as long as the process lives.
+    """
+
+    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
+        self.folder = folder
+        self._warn = warn
+        self._memory: dict[str, str] = {}
+        self._disk = self._opened()
+        if self.get(_LAYOUT_KEY) != _LAYOUT:
+            if self._disk is not None and len(self._disk):
+                self._begin_anew("it is of another version")
+            self.set(_LAYOUT_KEY, _LAYOUT)
+
+    def get(self, key: str) -> str | None:
+        """The value, or None."""
+        if key in self._memory:
+            return self._memory[key]
+        found = self._tried(lambda disk: disk.get(key))
+        return None if found is None else str(found)
+
+    def set(self, key: str, value: str) -> None:
+        """Keep a value."""
+        if not self._tried(lambda disk: disk.set(key, value)):
+            self._memory[key] = value
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._disk is not None:
+            self._disk.close()
+
+    def _tried(self, ask: Callable[[Any], Any]) -> Any:
+        if self._disk is None:
+            return None
+        try:
+            return ask(self._disk)
+        except diskcache.Timeout:
+            return None
+        except (CacheError, sqlite3.DatabaseError) as error:
+            if isinstance(error, sqlite3.OperationalError) and any(word in str(error) for word in _PASSING):
+                return None
+            self._begin_anew(str(error))
+            return None
+
+    def _begin_anew(self, reason: str) -> None:
+        self._warn(f"the index {self.folder} was thrown away and is built again: {reason}")
+        self.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._disk = self._opened()
+
+    def _opened(self, *, again: bool = False) -> Any:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            return diskcache.Cache(
+                str(self.folder),
+                disk=PlainDisk,
+                eviction_policy="none",
+                size_limit=_NO_LIMIT,
+                statistics=False,
+                timeout=_SECONDS,
+            )
+        except (OSError, sqlite3.Error, diskcache.Timeout, CacheError) as error:
+            if not again and isinstance(error, sqlite3.DatabaseError) and not any(w in str(error) for w in _PASSING):
+                self._warn(f"the index {self.folder} was thrown away and is built again: {error}")
+                shutil.rmtree(self.folder, ignore_errors=True)
+                return self._opened(again=True)
+            self._warn(f"the index {self.folder} cannot be used ({error}); this run does without")
+            return None
+
+
 class PredictionStore:
-    """Predictions by key, in a folder of this machine that only its owner can enter."""
+    """Predictions, tokens and the index in a folder that only its owner can enter.
+
+    warnings: what went wrong and was mended, in order.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with _failing_as_one_line(folder):
-            for part in (folder, folder / "blocks"):
+        self.warnings: list[str] = []
+        with self.failing_as_one_line():
+            for part in (folder, folder / "blocks", folder / "tokens"):
                 part.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._memo = diskcache.Cache(
-                str(folder / "memo"), disk=PlainDisk, eviction_policy="none", size_limit=_NO_LIMIT, statistics=False
-            )
-            (folder / "memo").chmod(0o700)
+        self.blocks = Blocks(folder / "blocks", self.warnings.append)
+        self.tokens = folder / "tokens"
+        self.index = Index(_index_folder(folder), self.warnings.append)
 
     def __enter__(self) -> Self:
         return self
@@ -75,45 +162,43 @@ class PredictionStore:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._memo.close()
+        self.index.close()
 
-    def has(self, key: str) -> bool:
-        """Whether a block is stored under this key."""
-        return self._path(key).is_file()
+    def remember(self, name: str, stamp: Any, compute: Callable[[], Any], *, verify: bool = False) -> Any:
+        """`compute()`, a JSON-able value, remembered under `name` for as long as the stamp is the same.
 
-    def fetch(self, key: str, compute: Callable[[], pl.DataFrame]) -> pl.DataFrame:
-        """The block stored under `key`, or the one that `compute` gives, stored. A damaged block is computed anew."""
-        path = self._path(key)
-        if path.is_file():
-            try:
-                return conform(pl.read_parquet(path, glob=False), BLOCK)
-            except (pl.exceptions.PolarsError, OSError, ResultsError):
-                path.unlink(missing_ok=True)
-        block = conform(compute(), BLOCK)
-        with _failing_as_one_line(self.folder):
-            buffer = BytesIO()
-            block.write_parquet(buffer)
-            write_bytes(path, buffer.getvalue())
-        return block
+        verify: compute it whatever is remembered.
+        """
+        known = None if verify else self.index.get(name)
+        if known is not None:
+            with suppress(ValueError, TypeError, KeyError):
+                kept = json.loads(known)
+                if kept["stamp"] == stamp:
+                    return kept["value"]
+        value = compute()
+        self.index.set(name, json.dumps({"stamp": stamp, "value": value}))
+        return value
 
-    def remembered(self, folder: Path, name: str, compute: Callable[[Path], str]) -> str:
-        """`compute(folder)`, remembered for as long as no file of the folder changes (size, times, inode)."""
-        stamps = [
-            [file.name, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
-            for file in sorted(folder.iterdir())
-            if file.is_file() and file.name != "lineage.json"
-            for found in (file.stat(),)
-        ]
-        key = f"{name}:{folder.resolve()}:{stamps}"
-        with _failing_as_one_line(self.folder):
-            known = self._memo.get(key)
-            if known is None:
-                known = compute(folder)
-                self._memo.set(key, known)
-        return str(known)
+    @contextmanager
+    def failing_as_one_line(self) -> Iterator[None]:
+        """What the disk refuses becomes one line of CacheError."""
+        try:
+            yield
+        except (OSError, pl.exceptions.ComputeError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise CacheError(
+                f"the prediction store {self.folder} cannot be used: {reason}; what it holds stays valid, and the "
+                "same command goes on from there"
+            ) from None
 
-    def _path(self, key: str) -> Path:
-        return self.folder / "blocks" / key[:2] / f"{key}.parquet"
+
+def stamp_of(files: Sequence[Path]) -> list[list[Any]]:
+    """What changes when a file does: path, size, times of modification and change, inode. Raises OSError."""
+    return [
+        [str(file), found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+        for file in files
+        for found in (file.stat(),)
+    ]
 
 
 def default_store() -> Path:
@@ -122,9 +207,14 @@ def default_store() -> Path:
     return Path(named).expanduser() if named else cache_folder() / "predictions"
 
 
-@contextmanager
-def _failing_as_one_line(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, sqlite3.Error, diskcache.Timeout, pl.exceptions.ComputeError) as error:
-        raise CacheError(f"the prediction store {folder} cannot be used: {error}") from None
+def _index_folder(store: Path) -> Path:
+    if not on_network(store):
+        return store / "index"
+    owner = getattr(os, "getuid", lambda: 0)()
+    local = Path(tempfile.gettempdir()) / f"xfer-bench-{owner}-{value_digest(str(store.resolve()))[:16]}"
+    local.mkdir(mode=0o700, exist_ok=True)
+    found = local.lstat()
+    # Somebody else's folder, or a link, by the name that ours would have.
+    if not local.is_dir() or local.is_symlink() or found.st_uid != owner or found.st_mode & 0o077:
+        return Path(tempfile.mkdtemp(prefix="xfer-bench-"))
+    return local / "index"

@@ -1,96 +1,123 @@
-"""The evaluator: one set of weights, one task, one language, to a BLOCK. It does not know that it is cached."""
+"""The evaluator proper: sequences of tokens and one set of weights, to scores. It knows no tasks, rows or caches."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-import polars as pl
 import torch
 from numpy.typing import NDArray
 
 from xfer_bench.errors import CheckpointError
-from xfer_bench.evaluation.batching import length_sorted
 from xfer_bench.evaluation.discovery import Scorable
-from xfer_bench.frames import BLOCK, conform
-from xfer_bench.models.encoding import Sequences, encode, model_inputs
-from xfer_bench.models.heads import Headed, with_its_head
-from xfer_bench.models.labels import output_order
-from xfer_bench.models.precision import Precision, autocast, best_device
-from xfer_bench.tasks.task import Split, Task
+from xfer_bench.evaluation.loading import load_scorable
+from xfer_bench.models.precision import Precision
+from xfer_bench.models.ragged import Batch, Forward, forward_of
+
+Scores = NDArray[np.float32]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scorer:
-    """A loaded checkpoint that scores items.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Piece:
+    """A batch as plain arrays: what goes to another process.
 
-    batch_tokens: tokens of a batch, padding included; decides the speed and the memory, not the result.
+    ids: (tokens,) all sequences one after another. lengths: (sequences,). types: (tokens,) or None.
     """
 
-    checkpoint: Scorable
-    headed: Headed
+    ids: NDArray[np.int32]
+    lengths: NDArray[np.int64]
+    types: NDArray[np.uint8] | None
+
+
+@dataclass(kw_only=True)
+class Scorer:
+    """A loaded checkpoint on one device.
+
+    largest: tokens of the largest batch that is sent through at once; it shrinks when the memory does not suffice.
+    """
+
+    name: str
+    forward: Forward
     device: torch.device
-    precision: Precision
-    batch_tokens: int
+    largest: int = field(default=1 << 62)
 
     @classmethod
-    def load(cls, checkpoint: Scorable, *, precision: Precision, batch_tokens: int) -> "Scorer":
-        """Load a checkpoint with its head onto the best device. Raises CheckpointError."""
-        if checkpoint.head is None:
-            raise CheckpointError(f"{checkpoint.name}: {checkpoint.reason}")
-        headed = with_its_head(checkpoint.path, checkpoint.head)
-        device = best_device()
+    def load(cls, checkpoint: Scorable, *, precision: Precision, device: torch.device) -> "Scorer":
+        """Load a checkpoint with its head onto the device. Raises CheckpointError."""
+        headed = load_scorable(checkpoint)
         torch.nn.Module.to(headed.model, device).eval()
-        return cls(checkpoint=checkpoint, headed=headed, device=device, precision=precision, batch_tokens=batch_tokens)
+        forward = forward_of(headed.model, precision=precision, device=device, pad_id=headed.pad_id)
+        return cls(name=checkpoint.name, forward=forward, device=device)
 
-    def block(
-        self, items: pl.DataFrame, *, task: Task, split: Split, weights: str, advance: Callable[[int], None]
-    ) -> pl.DataFrame:
-        """Score ITEMS of one language: a BLOCK, in the order of the items.
+    def scores(self, batches: Sequence[Piece]) -> Scores:
+        """(sequences, outputs) float32, in the order of the batches: one row a sequence.
 
-        weights: digest of the weights, which the block carries. advance: told the number of sequences done.
-        Ties go to the first class or choice. Raises CheckpointError on a score that is not a finite number.
+        They stay on the device until the last batch is through. Raises CheckpointError on a score that is not a
+        finite number, and when the memory does not suffice for a single sequence.
         """
-        sequences = encode(items, self.headed.tokenizer, max_length=self.headed.longest)
-        logits = self._logits(sequences, task, advance)
-        scores = _by_item(logits, sequences.counts, task)
-        if not all(np.isfinite(entry).all() for entry in scores):
-            raise CheckpointError(f"{self.checkpoint.name}: scores on {task.name} that are not finite numbers")
-        block = items.select("language", "item", "cluster", "label").with_columns(
-            weights=pl.lit(weights),
-            task=pl.lit(task.name),
-            variant=pl.lit(task.variant),
-            split=pl.lit(split),
-            prediction=pl.Series([int(entry.argmax()) for entry in scores], dtype=pl.Int32),
-            scores=pl.Series([entry.tolist() for entry in scores], dtype=pl.List(pl.Float32)),
+        with torch.inference_mode():
+            parts = [part for batch in batches for part in self._through(batch)]
+            scores: Scores = torch.cat(parts).float().cpu().numpy()
+        if not np.isfinite(scores).all():
+            raise CheckpointError(f"{self.name}: its scores are not finite numbers (NaN or infinite)")
+        return scores
+
+    def _through(self, piece: Piece) -> list[torch.Tensor]:
+        if len(piece.ids) > self.largest and len(piece.lengths) > 1:
+            return [part for half in halves(piece) for part in self._through(half)]
+        try:
+            return [self.forward(self._batch(piece))]
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            if len(piece.lengths) == 1:
+                raise CheckpointError(
+                    f"{self.name}: the memory of {self.device} does not suffice for one sequence of "
+                    f"{len(piece.ids)} tokens"
+                ) from None
+        # Outside the except block, whose error would keep the tensors of the failed attempt alive.
+        self.largest = max(1, len(piece.ids) // 2)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return [part for half in halves(piece) for part in self._through(half)]
+
+    def _batch(self, piece: Piece) -> Batch:
+        types = None if piece.types is None else torch.from_numpy(piece.types.astype(np.int64)).to(self.device)
+        return Batch(
+            ids=torch.from_numpy(piece.ids.astype(np.int64)).to(self.device, non_blocking=True),
+            lengths=tuple(piece.lengths.tolist()),
+            type_ids=types,
         )
-        return conform(block, BLOCK)
-
-    @torch.inference_mode()
-    def _logits(self, sequences: Sequences, task: Task, advance: Callable[[int], None]) -> NDArray[np.float32]:
-        """(sequences, outputs): one output a class in canonical order, or one a choice."""
-        order = self._order(task)
-        result = np.empty((len(sequences.input_ids), len(order)), dtype=np.float32)
-        pad_id = self.headed.pad_id
-        for batch in length_sorted(sequences.lengths, budget=self.batch_tokens):
-            inputs = {
-                name: tensor.to(self.device) for name, tensor in model_inputs(batch, sequences, pad_id=pad_id).items()
-            }
-            if task.format.head == "multiple_choice":
-                # Each choice alone: its score does not depend on the others, and lengths can be sorted freely.
-                inputs = {name: tensor[:, None, :] for name, tensor in inputs.items()}
-            with autocast(self.precision, self.device):
-                logits = self.headed.model(**inputs).logits
-            result[batch] = logits.float().cpu().numpy()[:, order]
-            advance(len(batch))
-        return result
-
-    def _order(self, task: Task) -> list[int]:
-        if not task.format.labels:
-            return [0]
-        return list(output_order(self.checkpoint.id2label, task.format.labels, name=self.checkpoint.name))
 
 
-def _by_item(logits: NDArray[np.float32], counts: list[int], task: Task) -> list[NDArray[np.float32]]:
-    if task.format.labels:
-        return list(logits)
-    return np.split(logits[:, 0], np.cumsum(counts)[:-1])
+def halves(piece: Piece) -> tuple[Piece, Piece]:
+    """The first and the second half of a batch's sequences, of which there are at least two."""
+    middle = len(piece.lengths) // 2
+    cut = int(piece.lengths[:middle].sum())
+    types = piece.types
+    return (
+        Piece(ids=piece.ids[:cut], lengths=piece.lengths[:middle], types=None if types is None else types[:cut]),
+        Piece(ids=piece.ids[cut:], lengths=piece.lengths[middle:], types=None if types is None else types[cut:]),
+    )
+
+
+def devices_of(wanted: str) -> list[str]:
+    """Where to score: `auto` for every GPU, else the CPU; `cpu`, `cuda`, `cuda:1`, or several with commas.
+
+    Raises CheckpointError for a device that is not here.
+    """
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wanted == "auto":
+        return [f"cuda:{index}" for index in range(gpus)] or ["cpu"]
+    known = {"cpu", "cuda", *(f"cuda:{index}" for index in range(gpus))} if gpus else {"cpu"}
+    chosen = wanted.split(",")
+    for name in chosen:
+        if name not in known:
+            raise CheckpointError(f"no device {name!r} here; there are auto, {', '.join(sorted(known))}")
+    return chosen
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error)
+    return "can't allocate memory" in text or "not enough memory" in text or "out of memory" in text

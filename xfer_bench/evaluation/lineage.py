@@ -11,23 +11,37 @@ INTERMEDIATE = "intermediate"
 EXTERNAL = "external"
 
 
-def labelled(block: pl.DataFrame, checkpoint: Scorable, *, precision: str) -> pl.DataFrame:
-    """PREDICTIONS of one block: once for every run that ends in the checkpoint.
+def labels_of(checkpoint: Scorable, *, weights: str, task: str) -> list[dict[str, Any]]:
+    """The labels of every run that ends in the checkpoint: run, arm, setting, target, step, seeds, seen languages.
 
     A checkpoint that no run ends in is its own arm: an intermediate stage under the setting `intermediate`, one from
     elsewhere under `external`.
     """
     step = (checkpoint.lineage or {}).get("steps")
-    entries = _runs(checkpoint, weights=block["weights"][0])
-    return pl.concat([_with(block, {"target": block["task"][0], **entry}, step, precision) for entry in entries])
+    return [{"target": task, **entry, "step": step} for entry in _runs(checkpoint, weights)]
+
+
+def labelled(block: pl.DataFrame, labels: dict[str, Any], *, precision: str) -> pl.DataFrame:
+    """PREDICTIONS of a BLOCK: its rows with one run's labels."""
+    names = ("run", "arm", "setting", "target")
+    numbers = ("step", "intermediate_seed", "target_seed")
+    return conform(
+        block.with_columns(
+            *(pl.lit(labels[name]).alias(name) for name in names),
+            *(pl.lit(labels[name], dtype=pl.Int64).alias(name) for name in numbers),
+            seen_in_intermediate=pl.col("language").is_in(labels["seen"]),
+            precision=pl.lit(precision),
+        ),
+        PREDICTIONS,
+    )
 
 
 def run_names(checkpoint: Scorable, *, weights: str) -> tuple[str, ...]:
     """The names of the runs that the checkpoint's predictions belong to."""
-    return tuple(entry["run"] for entry in _runs(checkpoint, weights=weights))
+    return tuple(entry["run"] for entry in _runs(checkpoint, weights))
 
 
-def _runs(checkpoint: Scorable, *, weights: str) -> list[dict[str, Any]]:
+def _runs(checkpoint: Scorable, weights: str) -> list[dict[str, Any]]:
     return (checkpoint.lineage or {}).get("runs") or [_without_run(checkpoint, weights)]
 
 
@@ -49,20 +63,3 @@ def _without_run(checkpoint: Scorable, weights: str) -> dict[str, Any]:
 
 def _short(name: str, weights: str) -> str:
     return f"{name.rstrip('/').rsplit('/', 1)[-1]}-{weights[:8]}"
-
-
-def _with(block: pl.DataFrame, entry: dict[str, Any], step: int | None, precision: str) -> pl.DataFrame:
-    return conform(
-        block.with_columns(
-            run=pl.lit(entry["run"]),
-            arm=pl.lit(entry["arm"]),
-            setting=pl.lit(entry["setting"]),
-            target=pl.lit(entry["target"]),
-            step=pl.lit(step, dtype=pl.Int64),
-            intermediate_seed=pl.lit(entry["intermediate_seed"], dtype=pl.Int64),
-            target_seed=pl.lit(entry["target_seed"], dtype=pl.Int64),
-            seen_in_intermediate=pl.col("language").is_in(entry["seen"]),
-            precision=pl.lit(precision),
-        ),
-        PREDICTIONS,
-    )

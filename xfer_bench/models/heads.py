@@ -1,32 +1,17 @@
 """Encoders under a stock head, chosen by the task's format; what is saved loads anywhere with `AutoModelFor…`."""
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForMultipleChoice,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    set_seed,
-)
-from transformers.utils import logging
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from xfer_bench.errors import CheckpointError
+from xfer_bench.models.loading import AUTO, checked_config, load, loading, longest, quiet, tokenizer_of
 from xfer_bench.tasks.task import Format
 
-_AUTO = {
-    "sequence_classification": AutoModelForSequenceClassification,
-    "multiple_choice": AutoModelForMultipleChoice,
-}
+__all__ = ["Headed", "freeze", "longest", "quiet", "tokenizer_of", "with_fresh_head", "with_its_head"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +33,7 @@ class Headed:
     @property
     def longest(self) -> int:
         """Tokens that the model has positions for, at most 512 by the tokenizer's or our own count."""
-        positions = getattr(self.model.config, "max_position_embeddings", None) or 512
-        # XLM-R and its like count positions from the padding id on.
-        offset = self.pad_id + 1 if self.model.config.model_type.endswith("roberta") else 0
-        return int(min(positions - offset, self.tokenizer.model_max_length, 512))
+        return longest(self.model.config, self.tokenizer)
 
 
 def with_fresh_head(folder: Path, task_format: Format, *, seed: int, without: Collection[str] = ()) -> Headed:
@@ -61,22 +43,21 @@ def with_fresh_head(folder: Path, task_format: Format, *, seed: int, without: Co
     that were `fresh` when the folder's own head was made, so that a pooler trained with that head goes with it.
     Raises CheckpointError when the folder does not hold an encoder of a known kind in safetensors.
     """
-    with _loading(folder):
-        encoder, report = AutoModel.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
-        config = AutoConfig.from_pretrained(folder)
-        if task_format.labels:
-            config.id2label = dict(enumerate(task_format.labels))
-            config.label2id = {label: index for index, label in enumerate(task_format.labels)}
-        config.dtype = torch.float32
-        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True)
+    # Its home is the Trainer's, which imports accelerate and, where it is installed, peft: scoring needs neither.
+    from transformers import set_seed
+
+    config = checked_config(folder, labels=dict(enumerate(task_format.labels)))
+    with loading(folder):
+        encoder = load(folder, "none", config=config)
+    tokenizer = tokenizer_of(folder)
     set_seed(seed)
     try:
-        model = _AUTO[task_format.head].from_config(config)
+        model = AUTO[task_format.head].from_config(config, trust_remote_code=False)
     except ValueError:
         raise CheckpointError(f"{folder}: {config.model_type} models have no {task_format.head} head") from None
     prefix = f"{model.base_model_prefix}."
-    left_out = {name.removeprefix(prefix) for name in (*report["missing_keys"], *without)}
-    taken = {name: value for name, value in encoder.state_dict().items() if name not in left_out}
+    left_out = {name.removeprefix(prefix) for name in (*encoder.missing, *without)}
+    taken = {name: value for name, value in encoder.model.state_dict().items() if name not in left_out}
     inside = getattr(model, model.base_model_prefix)
     lacking = set(inside.load_state_dict(taken, strict=False).missing_keys)
     explained = {name.removeprefix(prefix) for name in without}
@@ -92,14 +73,12 @@ def with_its_head(folder: Path, head: str) -> Headed:
 
     Raises CheckpointError when there is none of that kind, or a weight is missing or of the wrong shape.
     """
-    with _loading(folder):
-        model, report = _AUTO[head].from_pretrained(
-            folder, use_safetensors=True, output_loading_info=True, dtype=torch.float32
-        )
-        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True)
-    if report["missing_keys"]:
-        raise CheckpointError(f"{folder}: no trained {head} head; it lacks {min(report['missing_keys'])}")
-    return Headed(model=model, tokenizer=tokenizer, fresh=frozenset())
+    config = checked_config(folder)
+    with loading(folder):
+        loaded = load(folder, head, config=config)
+    if loaded.missing:
+        raise CheckpointError(f"{folder}: no trained {head} head; it lacks {min(loaded.missing)}")
+    return Headed(model=loaded.model, tokenizer=tokenizer_of(folder), fresh=frozenset())
 
 
 def freeze(model: PreTrainedModel, *, embeddings: bool, layers: int) -> None:
@@ -115,33 +94,3 @@ def freeze(model: PreTrainedModel, *, embeddings: bool, layers: int) -> None:
         frozen.append(encoder.embeddings)
     for module in frozen:
         module.requires_grad_(requires_grad=False)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """No log lines and no bars from transformers: the library does not print."""
-    before = logging.get_verbosity()
-    bars = logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
-        if bars:
-            logging.enable_progress_bar()
-
-
-@contextmanager
-def _loading(folder: Path) -> Iterator[None]:
-    try:
-        with quiet():
-            yield
-    except SafetensorError as error:
-        raise CheckpointError(f"{folder}: damaged safetensors ({error})") from None
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise CheckpointError(f"{folder}: cannot be loaded: {_first_line(error)}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

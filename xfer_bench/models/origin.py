@@ -13,22 +13,18 @@ from typing import cast
 
 from xfer_bench.errors import CheckpointError
 from xfer_bench.models import starter
+from xfer_bench.models.safety import ADAPTER_CONFIG, ADAPTER_WEIGHTS, CONFIG, INDEX, SINGLE
 from xfer_bench.models.unpacked import Progress
 
-CONFIG = "config.json"
 WEIGHTS = "*.safetensors"
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+# Any of these is a tokenizer; the others only add to one.
+TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "*.model",
+    *TOKENIZERS,
+    *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt"),
 )
-CONTENT = (CONFIG, "*.safetensors.index.json", WEIGHTS, *TOKENIZER_FILES)
+CONTENT = (CONFIG, ADAPTER_CONFIG, "*.safetensors.index.json", WEIGHTS, *TOKENIZER_FILES)
 
 # How long a Hub that does not answer is waited for before its cache is asked.
 HUB_SECONDS = 10.0
@@ -72,10 +68,23 @@ def resolve(model: str, *, revision: str = "", progress: Progress | None = None)
         return _local(model, folder)
     if _looks_like_a_path(model):
         raise CheckpointError(f"no such directory: {model}; give a checkpoint directory, a Hub id or {starter.NAME!r}")
-    identifier, at, named = model.partition("@")
-    if at and revision and named != revision:
-        raise CheckpointError(f"{model} names the revision {named!r}, but {revision!r} is asked for; give one of them")
-    return _hub(model, identifier, revision=revision or named)
+    return _named(model, revision)
+
+
+def folder_of(model: str, *, revision: str = "", adapters: bool = False) -> Path:
+    """The directory of the model that a user named, by the rules of `resolve`. Nothing is digested.
+
+    adapters: whether an adapter will do; it has a configuration of its own and no whole model's.
+    Raises CheckpointError when there is no such model or its files cannot be had.
+    """
+    folder = None if model == starter.NAME else _existing(model)
+    if folder is not None:
+        _refuse_revision(model, revision)
+        _check_folder(folder, adapters=adapters)
+        return folder
+    if model == starter.NAME or _looks_like_a_path(model):
+        return local_folder(resolve(model, revision=revision))
+    return local_folder(_named(model, revision, adapters=adapters))
 
 
 def local_folder(origin: Origin) -> Path:
@@ -109,24 +118,34 @@ def content_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def check_names(names: Iterable[str], place: str) -> None:
+def check_names(names: Iterable[str], place: str, *, adapters: bool = False) -> None:
     """Raise CheckpointError unless these file names are a checkpoint's: a configuration, and weights in safetensors.
 
-    place: how the message calls the directory or repository.
+    place: how the message calls the directory or repository. adapters: whether an adapter's will do.
     """
-    present = sorted(names)
+    present = set(names)
+    whole = not present.isdisjoint((SINGLE, INDEX))
+    if ADAPTER_CONFIG in present and not whole:
+        if ADAPTER_WEIGHTS not in present:
+            raise CheckpointError(f"{place} {_without_weights(present, ADAPTER_WEIGHTS)}")
+        if not adapters:
+            raise CheckpointError(f"{place} is an adapter, and a whole model is needed here; merge it into its base")
+        return
     if CONFIG not in present:
         raise CheckpointError(f"{place} is no checkpoint: it has no {CONFIG}")
-    if any(fnmatch(name, WEIGHTS) for name in present):
-        return
+    if not whole:
+        raise CheckpointError(f"{place} {_without_weights(present, SINGLE)}")
+
+
+def _without_weights(present: Iterable[str], wanted: str) -> str:
     # The trainer's own pickle lies beside the weights of every run, and holds none.
-    pickled = [n for n in present if any(fnmatch(n, pattern) for pattern in PICKLED) and n != "training_args.bin"]
+    pickled = sorted(n for n in present if any(fnmatch(n, pattern) for pattern in PICKLED) and n != "training_args.bin")
     if pickled:
-        raise CheckpointError(
-            f"{place} holds only pickled weights ({pickled[0]}); only safetensors are read; "
+        return (
+            f"holds only pickled weights ({pickled[0]}); only safetensors are read; "
             "convert it with save_pretrained on a machine that trusts the file"
         )
-    raise CheckpointError(f"{place} holds no weights: it has no {WEIGHTS} file")
+    return f"holds no weights: it has no {wanted}"
 
 
 def _starter(progress: Progress | None) -> Origin:
@@ -146,17 +165,32 @@ def _starter(progress: Progress | None) -> Origin:
 
 
 def _local(name: str, folder: Path) -> Origin:
-    if not folder.is_dir():
-        raise CheckpointError(f"{folder} is a file; give the checkpoint's directory")
+    _check_folder(folder, adapters=False)
     try:
-        check_names([file.name for file in folder.iterdir()], str(folder))
         identity = f"sha256-{content_digest(folder)}"
     except OSError as error:
         raise CheckpointError(f"cannot read the checkpoint {folder}: {_first_line(error)}") from None
     return Origin(name=name, path=str(folder), revision="", identity=identity, note="")
 
 
-def _hub(name: str, identifier: str, *, revision: str) -> Origin:
+def _check_folder(folder: Path, *, adapters: bool) -> None:
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder} is a file; give the checkpoint's directory")
+    try:
+        names = [file.name for file in folder.iterdir()]
+    except OSError as error:
+        raise CheckpointError(f"cannot read the checkpoint {folder}: {_first_line(error)}") from None
+    check_names(names, str(folder), adapters=adapters)
+
+
+def _named(model: str, revision: str, *, adapters: bool = False) -> Origin:
+    identifier, at, named = model.partition("@")
+    if at and revision and named != revision:
+        raise CheckpointError(f"{model} names the revision {named!r}, but {revision!r} is asked for; give one of them")
+    return _hub(model, identifier, revision=revision or named, adapters=adapters)
+
+
+def _hub(name: str, identifier: str, *, revision: str, adapters: bool = False) -> Origin:
     if not _REPOSITORY.fullmatch(identifier) or ".." in identifier or "--" in identifier:
         raise CheckpointError(f"{name!r} is neither a directory nor a Hub id like owner/name or owner/name@revision")
     if "@" in name and not revision:
@@ -164,8 +198,9 @@ def _hub(name: str, identifier: str, *, revision: str) -> Origin:
     if revision and (not _REVISION.fullmatch(revision) or ".." in revision):
         raise CheckpointError(f"{revision!r} is no revision; give a branch, a tag or a commit")
     # A commit never changes, so one that is cached needs no network.
-    commit = _cached_commit(identifier, revision) if _COMMIT.fullmatch(revision) else ""
-    commit = commit or _online_commit(identifier, revision) or _cached_commit(identifier, revision)
+    commit = _cached_commit(identifier, revision, adapters) if _COMMIT.fullmatch(revision) else ""
+    commit = commit or _online_commit(identifier, revision, adapters)
+    commit = commit or _cached_commit(identifier, revision, adapters)
     if not commit:
         raise CheckpointError(
             f"no directory {identifier!r}, and the Hub is out of reach and its cache does not hold {identifier}; "
@@ -174,7 +209,7 @@ def _hub(name: str, identifier: str, *, revision: str) -> Origin:
     return Origin(name=name, path=identifier, revision=commit, identity=f"{identifier}@{commit}", note="")
 
 
-def _online_commit(identifier: str, revision: str) -> str:
+def _online_commit(identifier: str, revision: str, adapters: bool) -> str:
     """The commit as the Hub knows it, empty when it does not answer."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
@@ -191,21 +226,24 @@ def _online_commit(identifier: str, revision: str) -> str:
         raise CheckpointError(f"{identifier} has no revision {revision!r} on the Hub") from None
     except unanswered:
         return ""
-    check_names([file.rfilename for file in found.siblings or []], f"{identifier} on the Hub")
+    check_names([file.rfilename for file in found.siblings or []], f"{identifier} on the Hub", adapters=adapters)
     return found.sha or ""
 
 
-def _cached_commit(identifier: str, revision: str) -> str:
+def _cached_commit(identifier: str, revision: str, adapters: bool) -> str:
     """The commit in the Hub's own cache on this machine, which keeps each in a folder of its name; empty if none."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    try:
-        config = Path(hf_hub_download(identifier, CONFIG, revision=revision or None, local_files_only=True))
-    except LocalEntryNotFoundError:
-        return ""
-    check_names([file.name for file in config.parent.iterdir()], f"{identifier} in the Hub's cache")
-    return config.parent.name
+    for name in (CONFIG, ADAPTER_CONFIG) if adapters else (CONFIG,):
+        try:
+            config = Path(hf_hub_download(identifier, name, revision=revision or None, local_files_only=True))
+        except LocalEntryNotFoundError:
+            continue
+        names = [file.name for file in config.parent.iterdir()]
+        check_names(names, f"{identifier} in the Hub's cache", adapters=adapters)
+        return config.parent.name
+    return ""
 
 
 def _existing(model: str) -> Path | None:

@@ -6,6 +6,7 @@ Nothing is cached: every file is read whole, once, each time it is asked for, so
 
 import io
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,6 +19,11 @@ from xfer_bench.errors import SourceError
 _CUSTOMARY = ("{config}/{split}-*", "{config}/{split}.*", "{config}/{split}/*")
 _CUSTOMARY_DEFAULT = ("data/{split}-*", "{split}-*", "{split}.*")
 _SUFFIXES = (".parquet", ".jsonl")
+
+README = "README.md"
+
+# The C loader where it was built.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 # The branch where the Hub keeps a Parquet copy of a repository that consists of a loading script.
 PARQUET_COPY = "refs/convert/parquet"
@@ -90,21 +96,26 @@ def _present(folder: Path, config: str) -> str:
 def _declared(folder: Path, repository: str) -> dict[str, dict[str, tuple[str, ...]]]:
     """Configuration to split to path patterns, as the README's front matter declares them; empty when it does not."""
     try:
-        text = (folder / "README.md").read_text(encoding="utf-8")
+        text = (folder / README).read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{repository}: {folder / 'README.md'} cannot be read: {_first_line(error)}") from None
+        raise SourceError(f"{repository}: {folder / README} cannot be read: {_first_line(error)}") from None
+    try:
+        return _configs(text)
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
+        message = _first_line(error)
+        raise SourceError(f"{repository}: the configs in {folder / README} cannot be read: {message}") from None
+
+
+@lru_cache(maxsize=64)  # A request asks once a language, and YAML takes its time.
+def _configs(text: str) -> dict[str, dict[str, tuple[str, ...]]]:
     head, _, rest = text.partition("\n")
     if head.strip() != "---":
         return {}
-    try:
-        front = yaml.safe_load(rest.split("\n---", 1)[0])
-        configs = front.get("configs", []) if isinstance(front, Mapping) else []
-        return {str(one["config_name"]): _patterns(one.get("data_files")) for one in configs}
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
-        message = _first_line(error)
-        raise SourceError(f"{repository}: the configs in {folder / 'README.md'} cannot be read: {message}") from None
+    front = yaml.load(rest.split("\n---", 1)[0], Loader=_LOADER)
+    configs = front.get("configs", []) if isinstance(front, Mapping) else []
+    return {str(one["config_name"]): _patterns(one.get("data_files")) for one in configs}
 
 
 def _patterns(data_files: Any) -> dict[str, tuple[str, ...]]:

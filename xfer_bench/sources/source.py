@@ -7,6 +7,7 @@ repository's folder, and then it alone), the Hub.
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -70,6 +71,18 @@ class Sources:
         answers = [self._availability(task, split, one) for one in languages]
         return next((answer for answer in answers if not answer.startswith("unavailable")), answers[0])
 
+    def stamp(self, task: Task, *, language: str, split: Split) -> list[Any] | None:
+        """What changes whenever the rows may: their files with sizes and times, or the commit on the Hub.
+
+        No row is read. None when it cannot be told, as for whatever is newest on the Hub. Raises as `rows` does.
+        """
+        part = _part(task, language, split)
+        root, config = self._root(part), _config(part, language)
+        if root is None:
+            return [part.repository, part.revision, config, _upstream(part)] if part.revision else None
+        files = mirror.files(root, repository=part.repository, config=config, split=_upstream(part))
+        return [[str(file), *_times(file)] for file in (root / part.repository / mirror.README, *files)]
+
     def _availability(self, task: Task, split: Split, language: str) -> str:
         try:
             part = _part(task, language, split)
@@ -129,6 +142,14 @@ def _part(task: Task, language: str, split: Split) -> Part:
             return part
     has = ", ".join(one for one in task.splits if language in task.languages_of(one))
     raise TaskError(f"{task.name} has no split {split!r} in {language!r}; it has {has}")
+
+
+def _times(file: Path) -> list[int]:
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return []
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
 
 
 def _languages(task: Task, split: Split) -> tuple[str, ...]:

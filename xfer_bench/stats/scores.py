@@ -1,18 +1,68 @@
 """Accuracies of single runs with their intervals."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from xfer_bench.errors import ResultsError
-from xfer_bench.stats.bootstrap import cluster_sums, percentile_interval, resample_means
+from xfer_bench.metrics import with_correct
+from xfer_bench.stats.bootstrap import Floats, Numbers, percentile_interval, resample_means
 from xfer_bench.stats.estimates import AVG, ENGLISH, Estimate, Score
-from xfer_bench.stats.outcomes import MISSING, Outcomes, tabulate
 
 _SET = ["task", "variant", "split"]
-_CELL = ["arm", "run", "setting", "target", "step", "language"]
+_RUN = ["arm", "run", "setting", "target", "step"]
+_CELL = [*_RUN, "language"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tally:
+    """All that an interval needs of one run's predictions on one task in one language.
+
+    names: task, variant, split, arm, run, setting, target, step and language. items: how many; rows: a digest of
+    which. right, sizes: (clusters,) right answers and items of each cluster, in the clusters' order.
+    """
+
+    names: dict[str, Any]
+    items: int
+    rows: int
+    right: Floats
+    sizes: Numbers
+
+    def named(self, **names: object) -> "Tally":
+        """The same answers under other names."""
+        return replace(self, names={**self.names, **names})
+
+
+def tally(predictions: pl.DataFrame) -> list[Tally]:
+    """PREDICTIONS, condensed. Raises ResultsError for an empty frame, a null answer, and an item that comes twice."""
+    marked = with_correct(predictions)
+    cells = marked.partition_by([*_SET, *_CELL], as_dict=True)
+    return [tally_of(cells[key], names=dict(zip([*_SET, *_CELL], key, strict=True))) for key in cells]
+
+
+def tally_of(answers: pl.DataFrame, *, names: dict[str, Any]) -> Tally:
+    """One cell's item, cluster, label and prediction, condensed. Raises ResultsError for an item that comes twice."""
+    if answers["item"].n_unique() < answers.height:
+        twice = answers.filter(pl.col("item").is_duplicated())["item"][0]
+        raise ResultsError(
+            f"run {names['run']!r} has several predictions for item {twice!r} of {names['task']} "
+            f"{names['split']} in {names['language']!r}; keep those of one step"
+        )
+    clusters = (
+        answers.group_by("cluster")
+        .agg((pl.col("label") == pl.col("prediction")).sum().alias("right"), pl.len().alias("size"))
+        .sort("cluster")
+    )
+    return Tally(
+        names=names,
+        items=answers.height,
+        rows=int(answers.select("item", "cluster").hash_rows().sum()),
+        right=clusters["right"].to_numpy().astype(np.float64),
+        sizes=clusters["size"].to_numpy(),
+    )
 
 
 def score_intervals(
@@ -24,59 +74,56 @@ def score_intervals(
     item is drawn once for all its translations. Sorted by task, then run, then `avg` before the languages. Raises
     ResultsError for an empty frame, a null answer, and an item that a cell holds twice.
     """
-    if predictions.is_empty():
-        raise ResultsError("no predictions: an empty table has no accuracy; evaluate a checkpoint first")
-    sets = predictions.partition_by(_SET, as_dict=True)
-    return [
-        score
-        for names in sorted(sets, key=lambda key: [*map(str, key)])
-        for score in _scores_of_set(sets[names], resamples=resamples, seed=seed, level=level)
-    ]
+    return tally_intervals(tally(predictions), resamples=resamples, seed=seed, level=level)
 
 
-def _scores_of_set(predictions: pl.DataFrame, *, resamples: int, seed: int, level: float) -> list[Score]:
-    outcomes = tabulate(predictions, cells=_CELL)
-    names = predictions.select(_SET).row(0, named=True)
-    scores = []
+def tally_intervals(
+    tallies: Iterable[Tally], *, resamples: int = 10_000, seed: int = 0, level: float = 0.95
+) -> list[Score]:
+    """Like `score_intervals`, of what was condensed before."""
     # Cells over the same items are drawn together; those over others (languages that are not parallel) on their own.
-    patterns, pattern_of = np.unique(outcomes.right != MISSING, axis=0, return_inverse=True)
-    for pattern, present in enumerate(patterns):
-        columns = list(_columns(outcomes, np.flatnonzero(pattern_of == pattern)))
-        counts = np.stack([outcomes.right[rows].sum(axis=0)[present] for _, rows in columns], axis=-1)
-        divisors = np.array([len(rows) for _, rows in columns])
-        sums, sizes = cluster_sums(counts, outcomes.items["cluster"].to_numpy()[present])
-        draws = resample_means(sums, sizes, resamples=resamples, seed=seed) / divisors
-        low, high = percentile_interval(draws, level=level)
+    together: dict[tuple[Any, ...], list[Tally]] = {}
+    for one in tallies:
+        together.setdefault((*(one.names[name] for name in _SET), one.rows, one.items), []).append(one)
+    scores: list[Score] = []
+    for cells in together.values():
+        columns = _columns(cells)
+        sums = np.stack([np.sum([cell.right for cell in group], axis=0) for _, group in columns], axis=-1)
+        divisors = np.array([len(group) for _, group in columns])
+        sizes = cells[0].sizes
+        low, high = percentile_interval(
+            resample_means(sums, sizes, resamples=resamples, seed=seed) / divisors, level=level
+        )
         value = sums.sum(axis=0) / sizes.sum() / divisors
-        for place, (cell, _) in enumerate(columns):
-            estimate = Estimate(
-                value=float(100 * value[place]),
-                low=float(100 * low[place]),
-                high=float(100 * high[place]),
-                level=level,
-                n_items=int(present.sum()),
-                n_clusters=len(sizes),
-                resamples=resamples,
+        scores += [
+            Score(
+                **names,
+                estimate=Estimate(
+                    value=float(100 * value[place]),
+                    low=float(100 * low[place]),
+                    high=float(100 * high[place]),
+                    level=level,
+                    n_items=cells[0].items,
+                    n_clusters=len(sizes),
+                    resamples=resamples,
+                ),
             )
-            scores.append(Score(**names, **cell, estimate=estimate))
+            for place, (names, _) in enumerate(columns)
+        ]
     return sorted(scores, key=_order)
 
 
-def _order(score: Score) -> tuple[str, str, str, str, int, bool, str]:
-    step = -1 if score.step is None else score.step
-    return (score.arm, score.run, score.setting, score.target, step, score.language != AVG, score.language)
-
-
-def _columns(outcomes: Outcomes, rows: np.ndarray[Any, np.dtype[np.intp]]) -> Iterator[tuple[dict[str, Any], Any]]:
+def _columns(cells: Sequence[Tally]) -> list[tuple[dict[str, Any], list[Tally]]]:
     """What is averaged: the languages of a run together, without English, then each cell alone."""
-    cells = outcomes.cells
-    together: dict[tuple[Any, ...], list[int]] = {}
-    for row in rows:
-        cell = cells.row(int(row))
-        if cell[-1] != ENGLISH:
-            together.setdefault(cell[:-1], []).append(int(row))
-    for run, places in together.items():
-        if len(places) > 1:
-            yield dict(zip(_CELL, (*run, AVG), strict=True)), np.array(places)
-    for row in rows:
-        yield cells.row(int(row), named=True), np.array([int(row)])
+    runs: dict[tuple[Any, ...], list[Tally]] = {}
+    for cell in cells:
+        if cell.names["language"] != ENGLISH:
+            runs.setdefault(tuple(cell.names[name] for name in _RUN), []).append(cell)
+    averages = [({**group[0].names, "language": AVG}, group) for group in runs.values() if len(group) > 1]
+    return averages + [(cell.names, [cell]) for cell in cells]
+
+
+def _order(score: Score) -> tuple[Any, ...]:
+    step = -1 if score.step is None else score.step
+    place = (score.task, score.variant, score.split, score.arm, score.run, score.setting, score.target, step)
+    return (*place, score.language != AVG, score.language)

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -16,8 +17,10 @@ _LOG_EVERY = 30.0
 
 @contextmanager
 def shown() -> Iterator[Report]:
-    """A callback that draws two bars on a terminal, or writes a line now and then where there is none."""
-    if not sys.stderr.isatty():
+    """A callback that draws two bars on a terminal or in a notebook, or writes a line now and then elsewhere."""
+    console = Console(stderr=True)
+    # In a notebook rich needs the widgets.
+    if not (console.is_terminal or (console.is_jupyter and find_spec("ipywidgets"))):
         yield _Lines()
         return
     columns = (
@@ -27,7 +30,7 @@ def shown() -> Iterator[Report]:
         TimeElapsedColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    with Progress(*columns, console=console, transient=True) as bars:
         yield _Bars(bars)
 
 

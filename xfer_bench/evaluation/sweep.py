@@ -1,0 +1,213 @@
+"""Checkpoints × tasks × languages to a results folder: the evaluator as a whole, for the command line and notebooks."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import polars as pl
+
+from xfer_bench.bars import shown
+from xfer_bench.digest import value_digest
+from xfer_bench.errors import CheckpointError, ResultsError
+from xfer_bench.evaluation.cache import PredictionStore, default_store
+from xfer_bench.evaluation.discovery import Scorable, discover
+from xfer_bench.evaluation.known import Known
+from xfer_bench.evaluation.lineage import labelled, labels_of
+from xfer_bench.evaluation.request import Ask, Cell, Request, request
+from xfer_bench.progress import Progress, silent
+from xfer_bench.results import Marks, Results
+from xfer_bench.sources.source import Sources, resolve_data_root
+from xfer_bench.stats.estimates import Score
+from xfer_bench.stats.scores import Tally, tally_intervals, tally_of
+from xfer_bench.tasks import TASKS
+from xfer_bench.tasks.task import Split, Task
+
+if TYPE_CHECKING:
+    from xfer_bench.evaluation.scoring import Account, Scoring
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """What an evaluation gave.
+
+    results: where the predictions are; runs: whose. cells, scored: how many (checkpoint, task, language) there are,
+    and how many of them were not in the store. precisions: in which they were scored. accounts: what the scoring
+    took, by checkpoint. skipped: what was left out, failed: which checkpoints could not be scored, warnings: what was
+    mended in the store; with the reasons.
+    """
+
+    results: Results
+    runs: tuple[str, ...]
+    cells: int
+    scored: int
+    precisions: tuple[str, ...]
+    tallies: tuple[Tally, ...]
+    accounts: tuple["Account", ...]
+    skipped: tuple[str, ...]
+    failed: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def scores(self, *, resamples: int = 10_000, seed: int = 0, level: float = 0.95) -> list[Score]:
+        """Accuracies in points with percentile intervals over clusters, by run, task and language; see `Score`."""
+        return tally_intervals(self.tallies, resamples=resamples, seed=seed, level=level)
+
+    def predictions(self) -> pl.DataFrame:
+        """PREDICTIONS of these runs, from the results folder."""
+        return self.results.predictions().filter(pl.col("run").is_in(self.runs))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluator:
+    """Scores checkpoints item by item, and never the same twice.
+
+    store: folder of the prediction store; by default the user's. batch_tokens: tokens of a batch, padding included;
+    None finds what the device takes. It decides speed and memory, never the result, and neither do the devices:
+    `auto` (every GPU, else the CPU), `cpu`, `cuda`, or several with commas. progress: told how far it is.
+    """
+
+    sources: Sources = field(default_factory=lambda: Sources(data_root=resolve_data_root(None)))
+    tasks: Mapping[str, Task] = field(default_factory=lambda: TASKS)
+    store: Path = field(default_factory=default_store)
+    batch_tokens: int | None = None
+    devices: str = "auto"
+    progress: Progress = silent
+
+    def request(self, checkpoints: Sequence[Scorable], ask: Ask, store: PredictionStore) -> Request:
+        """What is asked for, and what of it the store holds already. Loads no weights."""
+        return request(checkpoints, ask, tasks=self.tasks, sources=self.sources, store=store)
+
+    def evaluate(self, checkpoints: Sequence[Scorable], ask: Ask, *, results: Results) -> Evaluated:
+        """Score what is not in the store yet, and add all predictions to a results folder, checkpoint by checkpoint.
+
+        An interrupted call loses a few seconds of work; the same call goes on from there. A checkpoint that fails is
+        named in `failed`, and the others go on. Raises TaskError, SourceError and CacheError.
+        """
+        with PredictionStore(self.store) as store:
+            asked = self.request(checkpoints, ask, store)
+            pass_ = _Pass(self, asked, store, results)
+            try:
+                pass_.run()
+            finally:
+                pass_.close()
+            return Evaluated(
+                results=results,
+                runs=tuple(dict.fromkeys(str(one.names["run"]) for one in pass_.tallies)),
+                cells=len(asked.cells),
+                scored=len(asked.missing),
+                precisions=tuple(sorted({cell.precision for cell in asked.cells})),
+                tallies=tuple(pass_.tallies),
+                accounts=tuple(pass_.scoring.accounts if pass_.scoring else ()),
+                skipped=asked.skipped,
+                failed=(*asked.failed, *pass_.failed),
+                warnings=tuple(dict.fromkeys(store.warnings)),
+            )
+
+
+def evaluate(
+    checkpoints: str | Path | Iterable[str | Path],
+    *,
+    tasks: Sequence[str] = (),
+    languages: Sequence[str] = (),
+    split: Split = "test",
+    limit: int | None = None,
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    results: str | Path = "results",
+    data_root: str | Path | None = None,
+    progress: bool = True,
+) -> Evaluated:
+    """Score checkpoints in every language and add the predictions to a results folder.
+
+    checkpoints: a checkpoint, a folder of them, a Hub id, or several of these. tasks, languages: all that fit when
+    empty. limit: the first so many items of each language, by whole clusters. data_root: a local mirror of the data
+    sets. progress: bars in a terminal or a notebook.
+
+        from xfer_bench import evaluate
+        done = evaluate("runs/quickstart/checkpoints", tasks=["quickstart-choice"], languages=["sw"], limit=100)
+        for score in done.scores():
+            print(score.run, score.language, score.estimate.value, score.estimate.low, score.estimate.high)
+
+    Raises ResultsError when nothing fits, CheckpointError when a checkpoint cannot be scored (the others' predictions
+    are in the results then), TaskError and SourceError for what does not exist or cannot be had.
+    """
+    places = [checkpoints] if isinstance(checkpoints, str | Path) else list(checkpoints)
+    ask = Ask(tasks=tuple(tasks), languages=tuple(languages), split=split, limit=limit, precision=precision)
+    root = resolve_data_root(None if data_root is None else Path(data_root))
+    with shown() if progress else nullcontext(silent) as report:
+        evaluator = Evaluator(sources=Sources(data_root=root), progress=report)
+        done = evaluator.evaluate(discover(str(place) for place in places), ask, results=Results(results))
+    if done.failed:
+        raise CheckpointError("; ".join(done.failed))
+    if not done.tallies:
+        raise ResultsError(f"nothing to score: {'; '.join(done.skipped) or 'no task fits'}")
+    return done
+
+
+class _Pass:
+    """One way through a request: score what is missing, deliver everything."""
+
+    def __init__(self, evaluator: Evaluator, asked: Request, store: PredictionStore, results: Results) -> None:
+        self.evaluator = evaluator
+        self.asked = asked
+        self.store = store
+        self.results = results
+        self.tallies: list[Tally] = []
+        self.failed: list[str] = []
+        self.scoring: Scoring | None = None
+
+    def run(self) -> None:
+        groups = self.asked.by_scorer()
+        todo = [cells for cells in groups if any(cell.missing for cell in cells)]
+        for cells in groups:
+            try:
+                if todo and cells is todo[0]:
+                    todo.pop(0)
+                    self._scoring().score(cells, following=todo[0][0] if todo else None)
+                self._deliver(cells)
+            except CheckpointError as error:
+                self.failed.append(str(error))
+
+    def close(self) -> None:
+        if self.scoring is not None:
+            self.scoring.close()
+
+    def _scoring(self) -> "Scoring":
+        if self.scoring is None:
+            # torch and transformers take seconds to import; a request that is stored already never needs them.
+            from xfer_bench.evaluation.scoring import Scoring
+
+            self.scoring = Scoring(
+                store=self.store,
+                progress=self.evaluator.progress,
+                total=sum(cell.sequences for cell in self.asked.missing),
+                batch_tokens=self.evaluator.batch_tokens,
+                devices=self.evaluator.devices,
+            )
+        return self.scoring
+
+    def _deliver(self, cells: Sequence[Cell]) -> None:
+        """Add the cells' predictions to the results, unless they are there, and keep what their scores need."""
+        known = Known(self.store.blocks.load(cells[0].scorer))
+        rows = {cell.column.language: known.rows(cell.column) for cell in cells}
+        first = cells[0]
+        task = first.column.task
+        for labels in labels_of(first.checkpoint, weights=first.identity.weights, task=task.name):
+            run = str(labels["run"])
+            marks: Marks = {
+                (run, task.name, str(cell.column.split), task.variant, cell.column.language): value_digest(
+                    [cell.scorer, cell.column.fingerprint, labels]
+                )
+                for cell in cells
+            }
+            if not self.results.holds(marks):
+                block = pl.concat(rows.values())
+                self.results.add(labelled(block, labels, precision=first.precision), marks=marks)
+            names = {name: labels[name] for name in ("arm", "run", "setting", "target", "step")}
+            self.tallies += [_tally(cell, rows[cell.column.language], names) for cell in cells]
+
+
+def _tally(cell: Cell, rows: pl.DataFrame, names: dict[str, Any]) -> Tally:
+    column = cell.column
+    place = {"task": column.task.name, "variant": column.task.variant, "split": column.split}
+    return tally_of(rows, names={**place, **names, "language": column.language})

@@ -1,0 +1,1 @@
+"""Predictions in the forms that other programs read."""
