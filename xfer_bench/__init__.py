@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from xfer_bench.study import Study
     from xfer_bench.tasks import TASKS
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Place": "pipeline",

@@ -1,6 +1,5 @@
 """The cluster bootstrap: resampled means as a matrix product, percentile intervals and p-values."""
 
-from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,6 +11,8 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Numbers: TypeAlias = npt.NDArray[Any]
 
 _BLOCK_BYTES = 1 << 25
+# Resamples that share a generator: making one for each would cost more than the draws.
+_GROUP = 64
 _EXACT_IN_FLOAT32 = 1 << 24
 _EXACT_IN_FLOAT64 = 1 << 53
 _SEEDS = 1 << 64
@@ -22,28 +23,28 @@ def resample_means(sums: Numbers, sizes: Numbers, *, resamples: int, seed: int, 
 
     sums: (clusters, columns), each cluster's total in each column; a column is a system, a language, a difference.
     sizes: (clusters,), each cluster's number of items.
-    block: resamples computed at once; by default as many as fit into 32 MB.
+    block: about how many resamples are computed at once; by default as many as fit into 32 MB.
 
     In each resample as many clusters as there are get drawn with replacement, and the mean is the sum of their
     `sums` over the sum of their `sizes` (Davison and Hinkley, Bootstrap Methods and their Application, 1997, 3.8).
-    The counts of resample r come from a generator keyed by (seed, r), so they depend on the seed and the number of
-    clusters alone: not on `block`, on threads, or on what else is computed; two calls over the same clusters draw the
-    same ones. The result is the same bit for bit for any block size. Raises ResultsError for shapes or numbers that
-    make no sense.
+    Each sixty-four resamples have a generator of their own, keyed by the seed and their number, so the draws depend
+    on the seed and the number of clusters alone: not on `block`, on threads, or on what else is computed; two calls
+    over the same clusters draw the same ones. The result is the same bit for bit for any block size. Raises
+    ResultsError for shapes or numbers that make no sense.
     """
     _check(sums, sizes, resamples=resamples, seed=seed)
     clusters = len(sums)
-    rows = block or max(1, _BLOCK_BYTES // (8 * clusters))
-    exact = _exact_type(sums)
-    values = sums.astype(exact or np.float64)
-    weights = sizes.astype(np.float64)
+    together = np.column_stack([sums, sizes])
+    exact = _exact_type(together)
+    values = together.astype(exact or np.float64)
+    groups = max(1, (block or _BLOCK_BYTES // (4 * clusters)) // _GROUP)
     means = np.empty((resamples, sums.shape[1]))
-    for start in range(0, resamples, rows):
-        counts = np.stack(list(_counts(seed, start, min(start + rows, resamples), clusters)))
-        drawn = counts.astype(values.dtype)
+    for start in range(0, resamples, groups * _GROUP):
+        stop = min(start + groups * _GROUP, resamples)
+        drawn = _counts(seed, start, stop, clusters, dtype=values.dtype)
         # Products of other than whole numbers depend on how many rows go in at once, so these go in one by one.
         totals = drawn @ values if exact else np.stack([row @ values for row in drawn])
-        means[start : start + len(counts)] = totals / (counts @ weights)[:, None]
+        means[start:stop] = totals[:, :-1] / totals[:, -1:].astype(np.float64)
     return means
 
 
@@ -80,10 +81,21 @@ def cluster_sums(values: Numbers, clusters: Numbers) -> tuple[Numbers, Numbers]:
     return sums, sizes
 
 
-def _counts(seed: int, start: int, stop: int, clusters: int) -> Iterator[npt.NDArray[np.intp]]:
-    for resample in range(start, stop):
-        generator = np.random.Generator(np.random.Philox(key=np.array([seed, resample], dtype=np.uint64)))
-        yield np.bincount(generator.integers(clusters, size=clusters), minlength=clusters)
+def _counts(seed: int, start: int, stop: int, clusters: int, *, dtype: npt.DTypeLike) -> Numbers:
+    """How often each cluster is drawn in the resamples from `start`, a multiple of the group, to `stop`."""
+    counts = np.empty((-(-(stop - start) // _GROUP), _GROUP, clusters), dtype=dtype)
+    for place in range(len(counts)):
+        counts[place] = _group_counts(seed, start // _GROUP + place, clusters)
+    return counts.reshape(-1, clusters)[: stop - start]
+
+
+def _group_counts(seed: int, group: int, clusters: int) -> npt.NDArray[np.intp]:
+    generator = np.random.Generator(np.random.Philox(key=np.array([seed, group], dtype=np.uint64)))
+    small = np.uint16 if clusters <= np.iinfo(np.uint16).max else np.uint32
+    drawn = generator.integers(clusters, size=(_GROUP, clusters), dtype=small).astype(np.intp)
+    # Resample r counts in its own stretch of one long count.
+    drawn += np.arange(_GROUP)[:, None] * clusters
+    return np.bincount(drawn.ravel(), minlength=_GROUP * clusters).reshape(_GROUP, clusters)
 
 
 def _exact_type(sums: Numbers) -> type[np.float32] | type[np.float64] | None:
