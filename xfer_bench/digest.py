@@ -24,8 +24,8 @@ def file_digest(path: Path) -> str:
 
 
 def source_digest(*files: Path) -> str:
-    """Digest of Python source files, by name and content.
+    """Digest of Python source files, by room, name and content.
 
     The code itself is the version, so that nobody has to remember to raise a number when it changes.
     """
-    return value_digest({path.name: file_digest(path) for path in files})
+    return value_digest({f"{path.parent.name}/{path.name}": file_digest(path) for path in files})

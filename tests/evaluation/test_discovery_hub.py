@@ -21,8 +21,8 @@ from xfer_bench.errors import CheckpointError
 from xfer_bench.evaluation.discovery import discover
 try:
     for one in discover(sys.argv[1:]):
-        base = one.base and str(one.base)
-        print(json.dumps({"head": one.head, "reason": one.reason, "path": str(one.path), "base": base, "name": one.name}))
+        places = {"path": str(one.path), "base": one.base and str(one.base)}
+        print(json.dumps({"head": one.head, "reason": one.reason, "name": one.name, **places}))
 except CheckpointError as error:
     print(json.dumps(str(error)))
 """

@@ -35,6 +35,10 @@ class _Hub(BaseHTTPRequestHandler):
         if folder is None:
             known = any(name.startswith(f"{repository}@") for name in self.folders)
             self._answer(404, headers={"X-Error-Code": "RevisionNotFound" if known else "RepoNotFound"})
+        elif rest[:1] == ["tree"]:
+            sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
+            tree = [{"type": "file", "path": name, "oid": "a" * 40, "size": size} for name, size in sizes.items()]
+            self._answer(200, json.dumps(tree).encode())
         elif parts[:2] == ["api", "models"]:
             files = [{"rfilename": file.name} for file in sorted(folder.iterdir())]
             self._answer(200, json.dumps({"id": repository, "sha": commit, "siblings": files}).encode())

@@ -107,7 +107,7 @@ def test_damage_is_said_on_one_line(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="damaged safetensors"):
         with_fresh_head(folder, NLI, seed=0)
     file.unlink()
-    with pytest.raises(CheckpointError, match="neither model.safetensors nor model.safetensors.index.json"):
+    with pytest.raises(CheckpointError, match=r"neither model\.safetensors nor model\.safetensors\.index\.json"):
         with_its_head(folder, "multiple_choice")
 
 

@@ -11,8 +11,8 @@ from xfer_bench.errors import CheckpointError
 from xfer_bench.models import starter
 from xfer_bench.models.adapters import Adapter, base_folder, classes_on, head_on, is_adapter, read_adapter, refusal
 from xfer_bench.models.architectures import Head, head_of
-from xfer_bench.models.origin import CONFIG, PICKLED, TOKENIZERS, WEIGHTS, check_names, folder_of
-from xfer_bench.models.safety import ADAPTER_CONFIG, check_files, json_object
+from xfer_bench.models.origin import PICKLED, TOKENIZERS, WEIGHTS, check_names, folder_of
+from xfer_bench.models.safety import ADAPTER_CONFIG, CONFIG, check_files, json_object
 
 __all__ = ["Head", "Scorable", "discover"]
 
@@ -174,9 +174,7 @@ class _Bases:
 
     def find(self, adapter: Adapter) -> tuple[Path | None, str]:
         """Its folder, or None and the reason."""
-        # A relative name may mean a directory within the adapter's own folder.
-        inside = adapter.folder if (adapter.folder / adapter.base).is_dir() else None
-        key = (inside, adapter.base, str(adapter.config.get("revision")))
+        key = (adapter.inside, adapter.base, str(adapter.config.get("revision")))
         if key not in self.known:
             try:
                 folder = base_folder(adapter)

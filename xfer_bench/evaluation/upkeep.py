@@ -83,6 +83,8 @@ def removable(store: PredictionStore) -> Iterator[Removable]:
         kept = [block for block in blocks if block.code == code]
         yield from (_removable(block.path, "scored by other code") for block in blocks if block.code != code)
         yield from (_removable(block.path, "held by another block too") for block in _superseded(kept))
+    for path in sorted(store.blocks.folder.glob("??/*.parquet")):
+        yield _removable(path, "written by version 0.1")
     now = time.time()
     for path in sorted(store.tokens.glob("*.arrow")):
         if now - path.stat().st_mtime > _TOKENS_SECONDS:

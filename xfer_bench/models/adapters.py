@@ -52,6 +52,16 @@ class Adapter:
         return str(self.config.get("base_model_name_or_path") or "")
 
     @property
+    def inside(self) -> Path | None:
+        """The folder within the adapter's own that its base model's name leads to; None when there is none."""
+        folder = self.folder / self.base
+        try:
+            return folder if self.base and not Path(self.base).is_absolute() and folder.is_dir() else None
+        # A name longer than the file system allows.
+        except OSError:
+            return None
+
+    @property
     def outputs(self) -> int | None:
         """Outputs of the head that was saved with the adapter; None when it was saved without one."""
         return next((shape[0] for last in _LAST if (shape := self.shapes.get(f"{PREFIX}{last}.weight"))), None)
@@ -108,12 +118,11 @@ def base_folder(adapter: Adapter) -> Path:
     if ".." in Path(name).parts or "\0" in name:
         raise CheckpointError(f"its base model {name!r} leads out of a folder; name it by an absolute path or a Hub id")
     try:
-        inside = adapter.folder / name
-        local = inside if inside.is_dir() else Path(name)
+        local = adapter.inside or Path(name)
         # Hub ids only have a branch, and this is the one that is meant when none is named.
         if local.is_dir() and revision == "main":
             revision = ""
-        return folder_of(str(inside) if inside.is_dir() else name, revision=revision)
+        return folder_of(str(adapter.inside or name), revision=revision)
     except (CheckpointError, OSError) as error:
         raise CheckpointError(
             f"its base model {name!r} cannot be had ({error}); base_model_name_or_path in {ADAPTER_CONFIG} says where"

@@ -51,7 +51,7 @@ def unknown(architecture: str, config: Mapping[str, Any]) -> str:
     if not stock or (made and any(name == architecture for _, name in stock)):
         return ""
     if config.get("auto_map"):
-        return f"its architecture {architecture} is code that the checkpoint brings along (auto_map), which is never run"
+        return f"its architecture {architecture} is code of the checkpoint's own (auto_map), which is never run"
     return f"the installed transformers has no {architecture} for models of the type {kind!r}"
 
 

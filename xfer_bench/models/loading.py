@@ -1,5 +1,6 @@
 """Files of a checkpoint to a model in memory: read, never mapped, and nothing of the checkpoint's own is run."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ _ONE_AT_A_TIME = RLock()
 # What the libraries raise on files of the wrong shape, besides what the disk does.
 _UNUSABLE = (
     *(OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError),
-    *(ImportError, StrictDataclassError),
+    *(ImportError, MemoryError, StrictDataclassError, re.error),
 )
 
 
@@ -95,15 +96,14 @@ def read(file: Path) -> dict[str, torch.Tensor]:
 def config_of(folder: Path) -> PreTrainedConfig:
     """The configuration of the whole checkpoint in `folder`. Raises CheckpointError when it cannot be used."""
     with loading(folder):
-        return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        config: PreTrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        return config
 
 
 def tokenizer_of(folder: Path) -> PreTrainedTokenizerBase:
     """The fast tokenizer in `folder`. Raises CheckpointError when there is none, or it cannot pad."""
     with loading(folder):
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, use_fast=True, trust_remote_code=False, local_files_only=True
-        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=False, local_files_only=True)
     if not tokenizer.is_fast:
         raise CheckpointError(f"{folder}: it has no fast tokenizer (tokenizer.json); save it with a fast one")
     if tokenizer.pad_token_id is None:

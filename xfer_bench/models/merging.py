@@ -48,13 +48,13 @@ def with_adapter(
 
 def _configured(adapter: Adapter) -> "PeftConfig":
     try:
-        from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PeftConfig
+        from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PeftType
     except ImportError:
         raise CheckpointError(
             f"{adapter.folder} is an adapter, and the package that merges those is absent: "
             "pip install xfer-bench[adapters]"
         ) from None
-    kind = PEFT_TYPE_TO_CONFIG_MAPPING[adapter.config["peft_type"]]
+    kind = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType(adapter.config["peft_type"])]
     known = {field.name for field in fields(kind)}
     unknown = sorted(name for name, value in adapter.config.items() if name not in known and value)
     if unknown:
@@ -63,25 +63,24 @@ def _configured(adapter: Adapter) -> "PeftConfig":
             "upgrade it: pip install -U xfer-bench[adapters]"
         )
     # No name of a model and no mapping: peft would look one up on the Hub, and import a module by the other.
-    left_out = {"base_model_name_or_path", "revision", "auto_mapping", "runtime_config"}
+    left_out = {"base_model_name_or_path", "revision", "auto_mapping", "runtime_config", "inference_mode"}
     used: dict[str, Any] = {
         name: value for name, value in adapter.config.items() if name in known and name not in left_out
     }
     if used.get("task_type") == "SEQ_CLS":
         # As peft's wrapper for this task does: the head is saved whole under either name.
         used["modules_to_save"] = [*(used.get("modules_to_save") or []), *_HEADS]
-    configured: PeftConfig = PeftConfig.from_peft_type(**{**used, "inference_mode": True})
-    return configured
+    return kind(**used, inference_mode=True)
 
 
 def _merged(model: PreTrainedModel, configured: "PeftConfig", weights: Mapping[str, torch.Tensor], folder: Path) -> Any:
-    from peft import PEFT_TYPE_TO_TUNER_MAPPING, set_peft_model_state_dict
+    from peft import PEFT_TYPE_TO_TUNER_MAPPING, PeftType, set_peft_model_state_dict
 
     # The generator is put back: what peft draws at first is overwritten, and is nobody else's business. The tuner
     # itself, without peft's wrapper for training: that one warns of its own use of a deprecated property.
     with torch.random.fork_rng(devices=[]):
-        tuner: Any = PEFT_TYPE_TO_TUNER_MAPPING[configured.peft_type](model, configured, _NAME)
-    result = set_peft_model_state_dict(tuner.model, dict(weights), adapter_name=_NAME)
+        tuner: Any = PEFT_TYPE_TO_TUNER_MAPPING[PeftType(configured.peft_type)](model, configured, _NAME)
+    result: Any = set_peft_model_state_dict(tuner.model, dict(weights), adapter_name=_NAME)
     lacking = sorted(name for name in result.missing_keys if _NAME in name.split("."))
     if lacking:
         first = lacking[0].replace(f".{_NAME}", "")

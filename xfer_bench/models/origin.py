@@ -6,6 +6,7 @@ Code that a repository brings along is never run, and only safetensors are read:
 import hashlib
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -41,6 +42,7 @@ class Origin:
     name: as the user wrote it. path: what `from_pretrained` takes, a directory or the Hub's id.
     revision: the commit for a Hub id, empty for a directory. identity: differs whenever the content differs.
     note: what a reader of the results should know about it; usually empty.
+    branch: the branch or tag that the revision was found under; empty for a directory and where the commit was named.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Origin:
     revision: str
     identity: str
     note: str
+    branch: str = ""
 
 
 def resolve(model: str, *, revision: str = "", progress: Progress | None = None) -> Origin:
@@ -97,9 +100,16 @@ def local_folder(origin: Origin) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(origin.path, revision=origin.revision, allow_patterns=list(CONTENT)))
+        folder = Path(snapshot_download(origin.path, revision=origin.revision, allow_patterns=list(CONTENT)))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"cannot download {origin.path}@{origin.revision}: {_first_line(error)}") from None
+    if origin.branch:
+        # A download by its commit leaves no note of the branch, without which it is not found offline.
+        with suppress(OSError):
+            note = folder.parent.parent / "refs" / origin.branch
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text(origin.revision, encoding="utf-8")
+    return folder
 
 
 def content_digest(folder: Path) -> str:
@@ -201,12 +211,15 @@ def _hub(name: str, identifier: str, *, revision: str, adapters: bool = False) -
     commit = _cached_commit(identifier, revision, adapters) if _COMMIT.fullmatch(revision) else ""
     commit = commit or _online_commit(identifier, revision, adapters)
     commit = commit or _cached_commit(identifier, revision, adapters)
+    branch = "" if _COMMIT.fullmatch(revision) else revision or "main"
     if not commit:
         raise CheckpointError(
             f"no directory {identifier!r}, and the Hub is out of reach and its cache does not hold {identifier}; "
             f"on a machine with network: hf download {identifier}"
         )
-    return Origin(name=name, path=identifier, revision=commit, identity=f"{identifier}@{commit}", note="")
+    return Origin(
+        name=name, path=identifier, revision=commit, identity=f"{identifier}@{commit}", note="", branch=branch
+    )
 
 
 def _online_commit(identifier: str, revision: str, adapters: bool) -> str:

@@ -1,6 +1,7 @@
 """What a checkpoint's own files may ask for: nothing outside its folder, no pickle, no code of its own.
 
-`from_pretrained` follows some of these wishes without being told to, so they are read, and refused, before it is called.
+`from_pretrained` follows some of these wishes without being told to, so they are read and refused before it is
+called.
 """
 
 import json
@@ -34,7 +35,9 @@ def check_files(folder: Path) -> None:
             raise CheckpointError(f"{folder}: its {CONFIG} sets {name}, which replaces parts of the model; remove it")
     for name in _ATTENTION:
         if "/" in str(config.get(name) or ""):
-            raise CheckpointError(f"{folder}: its {CONFIG} sets {name} to code from the Hub ({config[name]}); remove it")
+            raise CheckpointError(
+                f"{folder}: its {CONFIG} sets {name} to code from the Hub ({config[name]}); remove it"
+            )
     if (folder / ADAPTER_CONFIG).exists():
         raise CheckpointError(
             f"{folder} holds weights and {ADAPTER_CONFIG}: it is not clear which model is meant; "
@@ -63,7 +66,7 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
 
 
 def json_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file of a checkpoint. Raises CheckpointError when it cannot be read or holds anything else."""
+    """The JSON object in a checkpoint's file. Raises CheckpointError when it cannot be read or is anything else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except RecursionError:
