@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from xfer_bench.errors import XferBenchError
+    from xfer_bench.evaluation.sweep import Evaluator, evaluate
     from xfer_bench.metrics import accuracy, transfer_gains
     from xfer_bench.pipeline import Place, evaluate_study, prepare, train_study
     from xfer_bench.results import Results
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _HOMES = {
+    "Evaluator": "evaluation.sweep",
     "Place": "pipeline",
     "Results": "results",
     "Sources": "sources.source",
@@ -32,6 +34,7 @@ _HOMES = {
     "XferBenchError": "errors",
     "accuracy": "metrics",
     "compare": "stats.comparisons",
+    "evaluate": "evaluation.sweep",
     "evaluate_study": "pipeline",
     "prepare": "pipeline",
     "score_intervals": "stats.scores",
@@ -41,6 +44,7 @@ _HOMES = {
 
 __all__ = [
     "TASKS",
+    "Evaluator",
     "Place",
     "Results",
     "Sources",
@@ -49,6 +53,7 @@ __all__ = [
     "__version__",
     "accuracy",
     "compare",
+    "evaluate",
     "evaluate_study",
     "prepare",
     "score_intervals",

@@ -1,5 +1,6 @@
 """The command line: parse, call, print. Everything heavy is imported by the command that needs it."""
 
+import os
 import signal
 import sys
 from typing import Annotated
@@ -43,6 +44,9 @@ def options(
     """Intermediate-task training and zero-shot cross-lingual transfer: train, evaluate item by item, compare."""
 
 
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+
 class Stopped(BaseException):
     """A signal asked the program to stop."""
 
@@ -56,17 +60,26 @@ def main() -> None:
 
     On SIGINT and SIGTERM what is finished is saved, and the exit code is the shell's (128 and the signal's number).
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _STOPPING:
         signal.signal(number, _stop)
+    try:
+        _run()
+    except Stopped as stop:
+        for number in _STOPPING:
+            signal.signal(number, signal.SIG_IGN)
+        name = signal.Signals(stop.number).name
+        typer.echo(f"stopped by {name}; the same command goes on where this one stopped", err=True)
+        sys.stdout.flush()
+        # At once: a usual exit would wait for a thread that loads the next checkpoint's weights.
+        os._exit(128 + stop.number)
+
+
+def _run() -> None:
     try:
         app()
     except (XferBenchError, OSError) as error:
         typer.echo(f"error: {' '.join(str(error).split())}", err=True)
         sys.exit(1)
-    except Stopped as stop:
-        name = signal.Signals(stop.number).name
-        typer.echo(f"stopped by {name}; the same command goes on where this one stopped", err=True)
-        sys.exit(128 + stop.number)
 
 
 def _stop(number: int, frame: object) -> None:  # noqa: ARG001 - the signature is Python's

@@ -1,5 +1,7 @@
 """`cache`: what the prediction store holds, whether it is whole, and what can go."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
@@ -74,10 +76,17 @@ def clear(yes: Yes = False) -> None:
             typer.echo("removed")
 
 
-def _store() -> "PredictionStore":
+@contextmanager
+def _store() -> "Iterator[PredictionStore]":
+    """The user's store; what it found damaged and removed meanwhile is said at the end."""
     from xfer_bench.evaluation.cache import PredictionStore, default_store
 
-    return PredictionStore(default_store())
+    with PredictionStore(default_store()) as store:
+        try:
+            yield store
+        finally:
+            for warning in store.warnings:
+                typer.echo(f"warning: {warning}", err=True)
 
 
 def _agreed(question: str, *, yes: bool) -> bool:

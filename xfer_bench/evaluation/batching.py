@@ -1,8 +1,8 @@
 """Sequences of like length share a batch, under a budget of tokens; batches are scored shelf by shelf.
 
 A shelf is as much work as is finished, and may be stored, at once: some items with all their sequences. Which items
-share a shelf, and which sequences a batch, depends on the lengths and the budget alone, so one machine and several,
-and an uninterrupted and a resumed evaluation of the same rows, do the same sums.
+share a shelf, and which sequences a batch, depends on the lengths and the budget alone, so one device and several do
+the same sums. A resumed evaluation batches what is left, which may differ in the last digits.
 """
 
 from collections.abc import Sequence

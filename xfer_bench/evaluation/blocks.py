@@ -11,6 +11,7 @@ a reader sees all of a block or none, and a bit that flips later changes the dig
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
@@ -85,13 +86,17 @@ class Blocks:
 
     def load(self, scorer: str) -> list[Block]:
         """The scorer's blocks, each verified against its name. A damaged one is removed, with a warning."""
+        found: dict[Path, Block | None] = {}
         for _ in range(_ATTEMPTS):
-            try:
-                return [block for path in self.files(scorer) if (block := self._verified(path)) is not None]
-            except FileNotFoundError:
-                # Another process has put several blocks together into one; the listing is out of date.
-                continue
-        return []
+            listed = self.files(scorer)
+            for path in listed:
+                if path not in found:
+                    with suppress(FileNotFoundError):
+                        found[path] = self._verified(path)
+            if all(path in found for path in listed):
+                break
+            # Another process has put several blocks together into one meanwhile: look where their rows are now.
+        return [block for _, block in sorted(found.items()) if block is not None]
 
     def scorers(self) -> Iterator[str]:
         """The digests of all scorers that have blocks."""

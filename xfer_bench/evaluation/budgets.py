@@ -55,9 +55,10 @@ def budget_for(
     config = json_object(checkpoint.configuration / CONFIG)
     weights = layer_weights(config)
     name = f"{device_name(device)}:{precision}:{config.get('model_type')}:{weights}"
-    found = store.index.get(f"budget:{name}")
+    found = store.index.get(f"budget:{name}") or ""
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
-    tokens = wanted or (int(found) if found else first_guess(free, hidden=int(config.get("hidden_size") or 1024)))
+    known = int(found) if found.isdecimal() else 0
+    tokens = wanted or known or first_guess(free, hidden=int(config.get("hidden_size") or 1024))
     aim = int(_SHELF_SECONDS * _NOMINAL[device.type] / max(2 * weights, 1))
     shelf = min(max(aim, tokens), _MOST_BATCHES * tokens)
     return Budget(

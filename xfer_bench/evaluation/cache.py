@@ -18,8 +18,9 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISDIR
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import diskcache
 import polars as pl
@@ -36,17 +37,20 @@ _SECONDS = 10.0
 _LAYOUT_KEY = "layout"
 _LAYOUT = "2"
 
+# A name, a stamp and a function to a value: see `PredictionStore.remember`.
+Remember: TypeAlias = Callable[[str, Any, Callable[[], Any]], Any]
+
 # What SQLite says when the file is sound and only now is not the time: the index is then done without.
-_PASSING = ("locked", "busy", "full", "readonly", "disk I/O")
+_PASSING = ("locked", "busy", "full", "readonly", "disk I/O", "unable to open")
 
 
 class PlainDisk(diskcache.Disk):  # type: ignore[misc]
     """A Disk that stores strings in the database itself and refuses everything else, also when it reads."""
 
     def put(self, key: Any) -> Any:
-        """Only strings are keys."""
+        """Only strings are keys; another one is a mistake of the program's, not of the file's."""
         if type(key) is not str:
-            raise CacheError(f"a key of type {type(key).__name__}; only str is stored")
+            raise TypeError(f"a key of type {type(key).__name__}; only str is stored")
         return key, True
 
     def get(self, key: Any, raw: bool) -> Any:
@@ -58,7 +62,7 @@ class PlainDisk(diskcache.Disk):  # type: ignore[misc]
     def store(self, value: Any, read: bool, key: Any = None) -> Any:  # noqa: ARG002
         """Only strings are values."""
         if type(value) is not str:
-            raise CacheError(f"a value of type {type(value).__name__}; only str is stored")
+            raise TypeError(f"a value of type {type(value).__name__}; only str is stored")
         return 0, MODE_RAW, None, value
 
     def fetch(self, mode: Any, filename: Any, value: Any, read: bool) -> Any:  # noqa: ARG002
@@ -78,11 +82,14 @@ class Index:
         self.folder = folder
         self._warn = warn
         self._memory: dict[str, str] = {}
+        self._begun_anew = False
         self._disk = self._opened()
-        if self.get(_LAYOUT_KEY) != _LAYOUT:
-            if self._disk is not None and len(self._disk):
-                self._begin_anew("it is of another version")
+        # First whether it is empty: two processes may open a new one at once, and each writes this key before others.
+        held = self._tried(len)
+        if held == 0:
             self.set(_LAYOUT_KEY, _LAYOUT)
+        elif held and self.get(_LAYOUT_KEY) != _LAYOUT:
+            self._begin_anew("it is of another version")
 
     def get(self, key: str) -> str | None:
         """The value, or None."""
@@ -115,12 +122,21 @@ class Index:
             return None
 
     def _begin_anew(self, reason: str) -> None:
-        self._warn(f"the index {self.folder} was thrown away and is built again: {reason}")
         self.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._disk = None
+        if self._begun_anew:
+            self._warn(f"the index {self.folder} cannot be used ({reason}); this run does without")
+            return
+        self._throw_away(reason)
         self._disk = self._opened()
+        self.set(_LAYOUT_KEY, _LAYOUT)
 
-    def _opened(self, *, again: bool = False) -> Any:
+    def _throw_away(self, reason: str) -> None:
+        self._begun_anew = True
+        self._warn(f"the index {self.folder} was thrown away and is built again: {reason}")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _opened(self) -> Any:
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             return diskcache.Cache(
@@ -131,11 +147,12 @@ class Index:
                 statistics=False,
                 timeout=_SECONDS,
             )
-        except (OSError, sqlite3.Error, diskcache.Timeout, CacheError) as error:
-            if not again and isinstance(error, sqlite3.DatabaseError) and not any(w in str(error) for w in _PASSING):
-                self._warn(f"the index {self.folder} was thrown away and is built again: {error}")
-                shutil.rmtree(self.folder, ignore_errors=True)
-                return self._opened(again=True)
+        # Settings that somebody else wrote into it become attributes and arguments, with errors of any of these kinds.
+        except (OSError, sqlite3.Error, diskcache.Timeout, CacheError, TypeError, ValueError, AttributeError) as error:
+            passing = isinstance(error, OSError | diskcache.Timeout) or any(word in str(error) for word in _PASSING)
+            if not self._begun_anew and not passing:
+                self._throw_away(str(error))
+                return self._opened()
             self._warn(f"the index {self.folder} cannot be used ({error}); this run does without")
             return None
 
@@ -154,7 +171,9 @@ class PredictionStore:
                 part.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.blocks = Blocks(folder / "blocks", self.warnings.append)
         self.tokens = folder / "tokens"
-        self.index = Index(_index_folder(folder), self.warnings.append)
+        with self.failing_as_one_line():
+            place = _index_folder(folder, self.warnings.append)
+        self.index = Index(place, self.warnings.append)
 
     def __enter__(self) -> Self:
         return self
@@ -207,14 +226,17 @@ def default_store() -> Path:
     return Path(named).expanduser() if named else cache_folder() / "predictions"
 
 
-def _index_folder(store: Path) -> Path:
+def _index_folder(store: Path, warn: Callable[[str], None]) -> Path:
     if not on_network(store):
         return store / "index"
     owner = getattr(os, "getuid", lambda: 0)()
     local = Path(tempfile.gettempdir()) / f"xfer-bench-{owner}-{value_digest(str(store.resolve()))[:16]}"
-    local.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):
+        local.mkdir(mode=0o700)
     found = local.lstat()
-    # Somebody else's folder, or a link, by the name that ours would have.
-    if not local.is_dir() or local.is_symlink() or found.st_uid != owner or found.st_mode & 0o077:
-        return Path(tempfile.mkdtemp(prefix="xfer-bench-"))
+    # Somebody else's folder, a link or a file, by the name that ours would have.
+    if not S_ISDIR(found.st_mode) or found.st_uid != owner or found.st_mode & 0o077:
+        place = Path(tempfile.mkdtemp(prefix="xfer-bench-"))
+        warn(f"{local} is not a private folder of yours, so the index lies in {place}, and is not found again")
+        return place / "index"
     return local / "index"

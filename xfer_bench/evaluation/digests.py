@@ -16,6 +16,7 @@ from xfer_bench import models
 from xfer_bench.digest import file_digest, source_digest, value_digest
 from xfer_bench.errors import CheckpointError
 from xfer_bench.models.origin import TOKENIZER_FILES
+from xfer_bench.models.safety import ADAPTER_CONFIG, ADAPTER_WEIGHTS, CONFIG, INDEX, SINGLE, json_object, weight_files
 
 # Fields of config.json that say how or when a model was saved, not what it computes.
 _VOLATILE = (
@@ -23,17 +24,16 @@ _VOLATILE = (
     # Of adapter_config.json: the base model counts by its content.
     *("base_model_name_or_path", "revision", "inference_mode", "peft_version"),
 )
-_CONFIGS = ("config.json", "adapter_config.json")
-_ADAPTER = "adapter_model.safetensors"
+_CONFIGS = (CONFIG, ADAPTER_CONFIG)
 # What of a configuration decides how many tokens a sequence may have.
-_LENGTH = ("model_type", "max_position_embeddings")
+_LENGTH = ("model_type", "max_position_embeddings", "pad_token_id")
+# What turns rows into tokens, in the room of the models.
+_TOKENIZING = ("encoding.py", "loading.py")
 # What turns tokens into scores, in this room and in that of the models.
 _SCORING = (
     ("batching.py", "evaluator.py", "loading.py", "work.py"),
     ("adapters.py", "encoding.py", "heads.py", "labels.py", "loading.py", "merging.py", "precision.py"),
 )
-_WEIGHTS = "model.safetensors"
-_INDEX = "model.safetensors.index.json"
 _CHUNK = 1 << 22
 
 # What reading a file of the wrong shape raises, besides what the disk does.
@@ -64,60 +64,67 @@ def function_digest(folders: Sequence[Path]) -> str:
         for folder in folders
         for config in _configs(folder)
     ]
-    return value_digest([configs, [_tokenizer(folder) for folder in folders]])
+    return value_digest([configs, [_tokenizer(folder) for folder in folders], _peft(folders)])
 
 
 def tokenizing_digest(folders: Sequence[Path]) -> str:
     """Digest of what decides the tokens of a row: tokenizer files, maximum length, encoding code and libraries."""
     lengths = [[config.get(name) for name in _LENGTH] for folder in folders for config in _configs(folder)]
-    encoding = source_digest(Path(models.__file__).parent / "encoding.py")
-    return value_digest([[_tokenizer(folder) for folder in folders], lengths, encoding, _versions()])
+    return value_digest([[_tokenizer(folder) for folder in folders], lengths, _tokenizing_source(), _versions()])
 
 
 def digesting_source() -> str:
     """Digest of the code that digests, for whoever remembers its results, and of what enters them besides files."""
-    encoding = Path(models.__file__).parent / "encoding.py"
-    return value_digest([source_digest(Path(__file__), encoding), _versions()])
+    there = Path(models.__file__).parent
+    choosing = source_digest(Path(__file__), there / "origin.py", there / "safety.py")
+    return value_digest([choosing, _tokenizing_source(), _versions()])
 
 
 @cache  # The code that runs does not change under it.
 def scoring_source() -> str:
     """Digest of the code that scores, and of the libraries whose versions can change scores."""
     here, there = Path(__file__).parent, Path(models.__file__).parent
-    files = [*(here / name for name in _SCORING[0]), *(there / name for name in _SCORING[1])]
-    return value_digest([source_digest(*files, *sorted(there.glob("ragged*.py"))), _versions()])
+    # Room by room, since both have a `loading.py`.
+    ours = source_digest(*(here / name for name in _SCORING[0]))
+    theirs = source_digest(*(there / name for name in _SCORING[1]), *sorted(there.glob("ragged*.py")))
+    return value_digest([ours, theirs, _versions()])
 
 
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in ("tokenizers", "transformers", "peft"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+def _tokenizing_source() -> str:
+    return source_digest(*(Path(models.__file__).parent / name for name in _TOKENIZING))
+
+
+def _versions() -> list[str]:
+    return [version(name) for name in ("tokenizers", "transformers")]
+
+
+def _peft(folders: Sequence[Path]) -> str:
+    """The version of the library that merges adapters, where one is merged."""
+    if not any((folder / ADAPTER_CONFIG).is_file() for folder in folders):
+        return ""
+    try:
+        return version("peft")
+    except PackageNotFoundError:
+        return ""
 
 
 def _configs(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads((folder / name).read_text(encoding="utf-8")) for name in _CONFIGS if (folder / name).is_file()]
+    return [json_object(folder / name) for name in _CONFIGS if (folder / name).is_file()]
 
 
 def _tokenizer(folder: Path) -> dict[str, str]:
     return {file.name: file_digest(file) for pattern in TOKENIZER_FILES for file in folder.glob(pattern)}
 
 
-def _weight_files(folder: Path) -> list[Path]:
-    """What `from_pretrained` reads: the one file, else the shards of the index. Others may lie beside them."""
-    for name in (_ADAPTER, _WEIGHTS):
-        if (folder / name).is_file():
-            return [folder / name]
-    if not (folder / _INDEX).is_file():
-        raise CheckpointError(f"{folder}: neither {_WEIGHTS} nor {_INDEX}")
-    try:
-        shards = json.loads((folder / _INDEX).read_text(encoding="utf-8"))["weight_map"].values()
-        return [folder / name for name in sorted(set(shards))]
-    except _DAMAGED as error:
-        raise CheckpointError(f"{folder / _INDEX}: damaged ({error})") from None
+def _weight_files(folder: Path) -> tuple[Path, ...]:
+    """What is loaded: the whole checkpoint's one file, else the shards of its index, else an adapter's weights.
+
+    Others may lie beside them, and count for nothing.
+    """
+    whole = (folder / SINGLE).is_file() or (folder / INDEX).is_file()
+    if not whole and (folder / ADAPTER_WEIGHTS).is_file():
+        return (folder / ADAPTER_WEIGHTS,)
+    return weight_files(folder)
 
 
 def _tensors(file: Path) -> dict[str, list[Any]]:

@@ -15,6 +15,14 @@ from xfer_bench.models.ragged import Batch, Forward, forward_of
 
 Scores = NDArray[np.float32]
 
+# What torch raises on a model or an input that it cannot compute.
+_UNSUITED = (RuntimeError, MemoryError, LookupError, ValueError)
+# How allocators word it: torch's on a CPU and on CUDA, C++'s, cuBLAS's, and oneDNN's.
+_NO_MEMORY = (
+    *("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "alloc_failed"),
+    "could not create a primitive",
+)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Piece:
@@ -44,19 +52,26 @@ class Scorer:
     def load(cls, checkpoint: Scorable, *, precision: Precision, device: torch.device) -> "Scorer":
         """Load a checkpoint with its head onto the device. Raises CheckpointError."""
         headed = load_scorable(checkpoint)
-        torch.nn.Module.to(headed.model, device).eval()
-        forward = forward_of(headed.model, precision=precision, device=device, pad_id=headed.pad_id)
+        try:
+            torch.nn.Module.to(headed.model, device).eval()
+            forward = forward_of(headed.model, precision=precision, device=device, pad_id=headed.pad_id)
+        except _UNSUITED as error:
+            raise _refusal(checkpoint.name, error, "its weights", device) from None
         return cls(name=checkpoint.name, forward=forward, device=device)
 
     def scores(self, batches: Sequence[Piece]) -> Scores:
         """(sequences, outputs) float32, in the order of the batches: one row a sequence.
 
         They stay on the device until the last batch is through. Raises CheckpointError on a score that is not a
-        finite number, and when the memory does not suffice for a single sequence.
+        finite number, when the memory does not suffice for a single sequence, and for whatever else torch refuses,
+        such as a token that the embeddings do not have.
         """
-        with torch.inference_mode():
-            parts = [part for batch in batches for part in self._through(batch)]
-            scores: Scores = torch.cat(parts).float().cpu().numpy()
+        try:
+            with torch.inference_mode():
+                parts = [part for batch in batches for part in self._through(batch)]
+                scores: Scores = torch.cat(parts).float().cpu().numpy()
+        except _UNSUITED as error:
+            raise _refusal(self.name, error, "the scores", self.device) from None
         if not np.isfinite(scores).all():
             raise CheckpointError(f"{self.name}: its scores are not finite numbers (NaN or infinite)")
         return scores
@@ -70,10 +85,8 @@ class Scorer:
             if not _is_out_of_memory(error):
                 raise
             if len(piece.lengths) == 1:
-                raise CheckpointError(
-                    f"{self.name}: the memory of {self.device} does not suffice for one sequence of "
-                    f"{len(piece.ids)} tokens"
-                ) from None
+                what = f"one sequence of {len(piece.ids)} tokens"
+                raise _refusal(self.name, error, what, self.device) from None
         # Outside the except block, whose error would keep the tensors of the failed attempt alive.
         self.largest = max(1, len(piece.ids) // 2)
         if self.device.type == "cuda":
@@ -119,5 +132,12 @@ def devices_of(wanted: str) -> list[str]:
 def _is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    text = str(error)
-    return "can't allocate memory" in text or "not enough memory" in text or "out of memory" in text
+    text = str(error).lower()
+    return any(sign in text for sign in _NO_MEMORY)
+
+
+def _refusal(name: str, error: BaseException, what: str, device: torch.device) -> CheckpointError:
+    if _is_out_of_memory(error):
+        return CheckpointError(f"{name}: the memory of {device} does not suffice for {what}")
+    line = next((one.strip() for one in str(error).splitlines() if one.strip()), type(error).__name__)
+    return CheckpointError(f"{name}: cannot be scored on {device}: {line}")

@@ -49,7 +49,10 @@ def identify(checkpoint: Scorable, store: PredictionStore, *, verify: bool = Fal
 
     def digest() -> list[str]:
         where = folders(checkpoint)
-        return [weights_digest(where), function_digest(where), tokenizing_digest(where)]
+        try:
+            return [weights_digest(where), function_digest(where), tokenizing_digest(where)]
+        except OSError as error:
+            raise _unreadable(checkpoint, error) from None
 
     marked = [before, digesting_source()]
     weights, function, tokens = store.remember(f"files:{checkpoint.path.resolve()}", marked, digest, verify=verify)
@@ -76,7 +79,7 @@ def stamp(checkpoint: Scorable) -> list[list[Any]]:
     try:
         return stamp_of([file for folder in folders(checkpoint) for file in _files(folder)])
     except OSError as error:
-        raise CheckpointError(f"{checkpoint.name}: cannot be read ({error.strerror or error})") from None
+        raise _unreadable(checkpoint, error) from None
 
 
 def folders(checkpoint: Scorable) -> list[Path]:
@@ -86,3 +89,8 @@ def folders(checkpoint: Scorable) -> list[Path]:
 
 def _files(folder: Path) -> list[Path]:
     return [file for file in sorted(folder.iterdir()) if file.is_file() and file.name not in _NOT_CONTENT]
+
+
+def _unreadable(checkpoint: Scorable, error: OSError) -> CheckpointError:
+    place = f": {error.filename}" if error.filename else ""
+    return CheckpointError(f"{checkpoint.name}: cannot be read ({error.strerror or error}{place})")

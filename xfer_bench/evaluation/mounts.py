@@ -7,10 +7,12 @@ from pathlib import Path, PurePath
 _NETWORK = frozenset(
     {
         "9p",
+        "afpfs",
         "afs",
         "beegfs",
         "ceph",
         "cifs",
+        "fuse",
         "glusterfs",
         "gpfs",
         "lustre",
@@ -23,6 +25,7 @@ _NETWORK = frozenset(
         "smb2",
         "smb3",
         "smbfs",
+        "webdav",
         "wekafs",
     }
 )

@@ -11,6 +11,7 @@ import polars as pl
 
 from xfer_bench.evaluation.cache import PredictionStore
 from xfer_bench.evaluation.columns import Column
+from xfer_bench.evaluation.digests import scoring_source
 from xfer_bench.evaluation.discovery import Scorable
 from xfer_bench.evaluation.identity import Identity
 
@@ -53,13 +54,15 @@ def resolved(
         return wanted
     if not _driver():
         return "fp32"
+    from xfer_bench.evaluation.budgets import device_name
     from xfer_bench.models.precision import best_device, native_bf16
 
     device = best_device()
     if device.type == "cpu" or not native_bf16(device):
         return "fp32"
-    name = f"precision:{identity.weights}:{identity.function}"
-    passes = store.remember(name, None, lambda: disagreement(checkpoint, identity, columns, store).passes)
+    name = f"precision:{identity.weights}:{identity.function}:{columns[0].task.name}"
+    stamp = [identity.tokens, scoring_source(), device_name(device)]
+    passes = store.remember(name, stamp, lambda: disagreement(checkpoint, identity, columns, store).passes)
     return "bf16" if passes else "fp32"
 
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Literal
 
-from xfer_bench.errors import CheckpointError, TaskError
+from xfer_bench.errors import CheckpointError, SourceError, TaskError, XferBenchError
 from xfer_bench.evaluation.cache import PredictionStore
 from xfer_bench.evaluation.columns import Column, column
 from xfer_bench.evaluation.discovery import Scorable
@@ -12,6 +14,7 @@ from xfer_bench.evaluation.identity import Identity, identify
 from xfer_bench.evaluation.known import Known
 from xfer_bench.evaluation.lineage import run_names
 from xfer_bench.evaluation.precision import resolved
+from xfer_bench.progress import Progress, Update, silent
 from xfer_bench.sources import embedded
 from xfer_bench.sources.source import Sources
 from xfer_bench.tasks import find
@@ -22,8 +25,8 @@ from xfer_bench.tasks.task import Split, Task
 class Ask:
     """What to score. Empty tasks or languages mean all that fit; limit: the first so many items of each language.
 
-    precision: `auto` is fp32 on a CPU, and on a GPU bf16 where it agrees with fp32. verify: digest every file anew
-    instead of trusting its size and times. strict: what does not fit is an error.
+    precision: `auto` is fp32 on a CPU, and on a GPU bf16 where it agrees with fp32. verify: digest every file and
+    row anew instead of trusting sizes and times. strict: what would be skipped is an error.
     """
 
     tasks: tuple[str, ...] = ()
@@ -91,11 +94,12 @@ def request(
     tasks: Mapping[str, Task],
     sources: Sources,
     store: PredictionStore,
+    progress: Progress = silent,
 ) -> Request:
     """Resolve a request. Identifies rows and files; loads no weights, and reads only what it has not seen before.
 
     Raises TaskError for a task or language that does not exist, SourceError for a task asked by name whose rows
-    cannot be had, and under `strict` CheckpointError for what would be skipped. What was not asked by name and does
+    cannot be had, and under `strict` either for what would be skipped. What was not asked by name and does
     not fit is skipped with its reason, and so is a second copy of a checkpoint, whose items would count twice.
     A checkpoint that cannot be read fails, and the others go on.
     """
@@ -104,7 +108,9 @@ def request(
     cells: list[Cell] = []
     failed: list[str] = []
     owners: dict[str, str] = {}
-    for checkpoint in checkpoints:
+    for number, checkpoint in enumerate(checkpoints):
+        # Reading every byte of a large checkpoint for the first time takes seconds.
+        progress(Update(whole="planning", finished=number, pieces=len(checkpoints), piece=Path(checkpoint.name).name))
         if checkpoint.head is None:
             resolver.skip(f"{checkpoint.name}: {checkpoint.reason}")
             continue
@@ -135,14 +141,16 @@ class _Resolver:
     columns: dict[str, dict[str, Column]] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
 
-    def skip(self, reason: str) -> None:
-        """Leave something out, or refuse to under `strict`."""
+    def skip(self, reason: str, kind: type[XferBenchError] = CheckpointError) -> None:
+        """Leave something out, or refuse to under `strict` by an error of this kind."""
         if self.ask.strict:
-            raise CheckpointError(reason)
+            raise kind(reason)
         self.skipped.append(reason)
 
     def check(self) -> None:
-        """Refuse tasks and languages that do not exist."""
+        """Refuse tasks and languages that do not exist, and a limit that leaves nothing."""
+        if self.ask.limit is not None and self.ask.limit < 1:
+            raise TaskError(f"a limit of {self.ask.limit} items; it must be 1 or more")
         for name in self.ask.tasks:
             task = find(name, among=self.tasks)
             if not task.languages_of(self.ask.split):
@@ -199,7 +207,7 @@ class _Resolver:
             asked = self.ask.languages
             chosen = [one for one in task.languages_of(self.ask.split) if not asked or one in asked]
             if not chosen:
-                self.skipped.append(f"{task.name} is in none of the languages asked for")
+                self.skip(f"{task.name} is in none of the languages asked for", TaskError)
             if not (asked and self.ask.tasks):
                 chosen = [language for language in chosen if self._at_hand(task, language)]
             self.columns[task.name] = {
@@ -209,7 +217,7 @@ class _Resolver:
                     split=self.ask.split,
                     limit=self.ask.limit,
                     sources=self.sources,
-                    store=self.store,
+                    remember=partial(self.store.remember, verify=self.ask.verify),
                 )
                 for language in chosen
             }
@@ -234,7 +242,7 @@ class _Resolver:
     def _at_hand(self, task: Task, language: str) -> bool:
         place = self.sources.availability(task, self.ask.split, language=language)
         if place.startswith("unavailable"):
-            self.skipped.append(f"{task.name} in {language} is {place}")
+            self.skip(f"{task.name} in {language} is {place}", SourceError)
             return False
         return True
 

@@ -95,7 +95,7 @@ class Scoring:
         engine.begin(cell.checkpoint)
         check_unchanged(cell.checkpoint, cell.identity)
         waiting = time.monotonic() - waiting
-        if following is not None:
+        if following is not None and following.precision == cell.precision:
             engine.announce(following.checkpoint)
         run = _Run(cell=cell, work=work, store=self.store, advance=partial(self._advance, cell))
         budget = budget_for(
@@ -243,6 +243,8 @@ class _Encoder:
             self._tokenizer = tokenizer_of(self.checkpoint.tokenizer)
         limit = longest(config_of(self.checkpoint.configuration), self._tokenizer)
         sequences = encode(column.rows, self._tokenizer, max_length=limit)
+        # These tokens serve every checkpoint with this tokenizer: not under its name if it was another one by now.
+        check_unchanged(self.checkpoint, self.identity)
         return Encoded(
             items=np.repeat(np.arange(column.items), sequences.counts).tolist(),
             ids=sequences.input_ids,
@@ -299,6 +301,7 @@ def answers(checkpoint: Scorable, identity: Identity, work: Work, *, precision: 
     """STORED of some work, scored here and now and not stored. Raises CheckpointError."""
     engine = Here(device, precision)
     engine.begin(checkpoint)
+    check_unchanged(checkpoint, identity)
     cut = shelves(work.lengths, work.owners, work.sequences, budget=CPU_TOKENS, tokens=1 << 40)
     ((_, first),) = engine.scores(map(work.pieces, cut))
     engine.close()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,7 +10,7 @@ import polars as pl
 
 from xfer_bench.bars import shown
 from xfer_bench.digest import value_digest
-from xfer_bench.errors import CheckpointError, ResultsError
+from xfer_bench.errors import CacheError, CheckpointError, ResultsError
 from xfer_bench.evaluation.cache import PredictionStore, default_store
 from xfer_bench.evaluation.discovery import Scorable, discover
 from xfer_bench.evaluation.known import Known
@@ -65,6 +65,15 @@ class Evaluator:
     store: folder of the prediction store; by default the user's. batch_tokens: tokens of a batch, padding included;
     None finds what the device takes. It decides speed and memory, never the result, and neither do the devices:
     `auto` (every GPU, else the CPU), `cpu`, `cuda`, or several with commas. progress: told how far it is.
+
+        from xfer_bench import Evaluator, Results
+        from xfer_bench.evaluation.discovery import discover
+        from xfer_bench.evaluation.request import Ask
+        evaluator = Evaluator(batch_tokens=8192)
+        done = evaluator.evaluate(discover(["runs/a", "runs/b"]), Ask(tasks=("xnli",)), results=Results("results"))
+        print(done.failed, done.predictions())
+
+    `evaluate` is the same in one call.
     """
 
     sources: Sources = field(default_factory=lambda: Sources(data_root=resolve_data_root(None)))
@@ -76,7 +85,9 @@ class Evaluator:
 
     def request(self, checkpoints: Sequence[Scorable], ask: Ask, store: PredictionStore) -> Request:
         """What is asked for, and what of it the store holds already. Loads no weights."""
-        return request(checkpoints, ask, tasks=self.tasks, sources=self.sources, store=store)
+        if ask.precision == "auto" and set(self.devices.split(",")) == {"cpu"}:
+            ask = replace(ask, precision="fp32")
+        return request(checkpoints, ask, tasks=self.tasks, sources=self.sources, store=store, progress=self.progress)
 
     def evaluate(self, checkpoints: Sequence[Scorable], ask: Ask, *, results: Results) -> Evaluated:
         """Score what is not in the store yet, and add all predictions to a results folder, checkpoint by checkpoint.
@@ -158,15 +169,22 @@ class _Pass:
 
     def run(self) -> None:
         groups = self.asked.by_scorer()
-        todo = [cells for cells in groups if any(cell.missing for cell in cells)]
+        missing = set(map(id, self.asked.missing))
+        todo = [cells for cells in groups if any(id(cell) in missing for cell in cells)]
         for cells in groups:
+            if todo and cells is todo[0]:
+                todo.pop(0)
             try:
-                if todo and cells is todo[0]:
-                    todo.pop(0)
+                known = self._known(cells)
+                # Looked at again: meanwhile others may have scored it, or removed it.
+                if any(known.missing(cell.column) for cell in cells):
                     self._scoring().score(cells, following=todo[0][0] if todo else None)
-                self._deliver(cells)
+                    known = self._known(cells)
+                self._deliver(cells, known)
             except CheckpointError as error:
-                self.failed.append(str(error))
+                # Of a checkpoint with several tasks it may be the same one for each.
+                if str(error) not in self.failed:
+                    self.failed.append(str(error))
 
     def close(self) -> None:
         if self.scoring is not None:
@@ -186,10 +204,14 @@ class _Pass:
             )
         return self.scoring
 
-    def _deliver(self, cells: Sequence[Cell]) -> None:
+    def _known(self, cells: Sequence[Cell]) -> Known:
+        return Known(self.store.blocks.load(cells[0].scorer))
+
+    def _deliver(self, cells: Sequence[Cell], known: Known) -> None:
         """Add the cells' predictions to the results, unless they are there, and keep what their scores need."""
-        known = Known(self.store.blocks.load(cells[0].scorer))
         rows = {cell.column.language: known.rows(cell.column) for cell in cells}
+        if any(one["prediction"].null_count() for one in rows.values()):
+            raise CacheError(f"the prediction store {self.store.folder} loses what is put into it; was it cleared?")
         first = cells[0]
         task = first.column.task
         for labels in labels_of(first.checkpoint, weights=first.identity.weights, task=task.name):

@@ -6,11 +6,15 @@ A file holds a column's sequences in the order of its items and their candidates
     ids     list of int32           token ids
     types   list of uint8           token types; empty lists where the model has no such input
     digest  16 bytes                of ids and types: equal sequences have equal scores
+
+Its name ends with a checksum of its bytes, which are compared with it before they are used: what Arrow reads is not
+checked by itself, and damage can end the process.
 """
 
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,7 @@ from numpy.typing import NDArray
 
 from xfer_bench.digest import value_digest
 from xfer_bench.durable import write_bytes
+from xfer_bench.errors import CacheError
 from xfer_bench.evaluation.cache import PredictionStore
 from xfer_bench.evaluation.columns import Column
 
@@ -73,16 +78,23 @@ def tokens_of(
     identity: whatever else decides the tokens (tokenizer files, maximum length, encoding code, versions), JSON-able.
     encode: called when they are not stored. Raises CacheError when the disk refuses.
     """
-    path = store.tokens / f"{value_digest([column.fingerprint, identity])}.arrow"
-    if path.is_file():
-        try:
-            os.utime(path)  # `cache gc` removes what was not used for long
-            return _mapped(path)
-        except (pa.ArrowInvalid, OSError, KeyError, ValueError):
-            path.unlink(missing_ok=True)
+    name = value_digest([column.fingerprint, identity])
+    for path in store.tokens.glob(f"{name}-*.arrow"):
+        found = _mapped(path)
+        if found is not None:
+            with suppress(OSError):
+                os.utime(path)  # `cache gc` removes what was not used for long
+            return found
+        store.warnings.append(f"{path} is damaged; removed, and its rows are tokenised again")
+        path.unlink(missing_ok=True)
     with store.failing_as_one_line():
-        write_bytes(path, _payload(encode(column)))
-        return _mapped(path)
+        payload = _payload(encode(column))
+        path = store.tokens / f"{name}-{_checksum(payload)}.arrow"
+        write_bytes(path, payload)
+        found = _mapped(path)
+    if found is None:
+        raise CacheError(f"{path} does not hold what was just written to it; is the disk sound?")
+    return found
 
 
 def _payload(encoded: Encoded) -> bytes:
@@ -96,10 +108,15 @@ def _payload(encoded: Encoded) -> bytes:
     return bytes(sink.getvalue())
 
 
-def _mapped(path: Path) -> Tokens:
-    table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-    if not table.schema.equals(_SCHEMA) or table.num_rows == 0:
-        raise ValueError(f"{path} holds no tokens")
+def _mapped(path: Path) -> Tokens | None:
+    """What a file holds; None when it is damaged."""
+    try:
+        content = pa.memory_map(str(path)).read_buffer()
+    except (OSError, ValueError):  # an empty file cannot be mapped
+        return None
+    if not path.stem.endswith(f"-{_checksum(content)}"):
+        return None
+    table = pa.ipc.open_file(content).read_all()
     item, ids, types, digests = (column.chunk(0) for column in table.columns)
     offsets = ids.offsets.to_numpy()
     flat = types.values.to_numpy()
@@ -111,6 +128,10 @@ def _mapped(path: Path) -> Tokens:
         digests=np.frombuffer(digests.buffers()[1], dtype=DIGEST)[: len(digests)],
         truncated=int(table.schema.metadata[b"truncated"]),
     )
+
+
+def _checksum(content: Any) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def _digest(ids: list[int], types: list[int]) -> bytes:

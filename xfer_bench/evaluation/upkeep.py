@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,27 +34,15 @@ def contents(store: PredictionStore) -> pl.DataFrame:
     checkpoint: what the weights were called last; empty when nobody remembers. A block's bytes are divided among its
     tasks by their rows.
     """
-    pieces = []
-    for scorer in store.blocks.scorers():
-        for block in store.blocks.load(scorer):
-            frame = block.frame()
-            share = len(block.payload) / max(frame.height, 1)
-            pieces.append(
-                frame.group_by("weights", "task", "variant", "split", "language").agg(
-                    pl.col("row").n_unique().alias("items"),
-                    (pl.len() * share).alias("bytes"),
-                    pl.lit(str(block.path)).alias("path"),
-                )
-            )
+    pieces = [_contents(blocks) for scorer in store.blocks.scorers() if (blocks := store.blocks.load(scorer))]
     if not pieces:
         return pl.DataFrame()
     return (
         pl.concat(pieces)
         .group_by("weights", "task", "variant", "split")
         .agg(
-            pl.col("language").n_unique().alias("languages"),
-            pl.col("items").sum(),
-            pl.col("path").n_unique().alias("blocks"),
+            pl.col("languages").explode().n_unique(),
+            pl.col("items", "blocks").sum(),
             pl.col("bytes").sum().round().cast(pl.Int64),
         )
         .with_columns(
@@ -69,8 +58,10 @@ def damaged(store: PredictionStore) -> Iterator[Path]:
     """The block files that do not hold what their names say. Nothing is removed."""
     for scorer in store.blocks.scorers():
         for path in store.blocks.files(scorer):
-            if not store.blocks.whole(path):
-                yield path
+            # Another process may have put it into a larger one meanwhile.
+            with suppress(FileNotFoundError):
+                if not store.blocks.whole(path):
+                    yield path
 
 
 def removable(store: PredictionStore) -> Iterator[Removable]:
@@ -99,12 +90,37 @@ def clear(store: PredictionStore) -> None:
     with store.failing_as_one_line():
         store.index.close()
         for folder in (store.blocks.folder, store.tokens, store.index.folder):
-            shutil.rmtree(folder)
+            if folder.is_dir():
+                shutil.rmtree(folder)
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of all files below a folder."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    """Bytes of all files below a folder, while others may come and go."""
+    size = 0
+    for file in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            size += file.stat().st_size if file.is_file() else 0
+    return size
+
+
+def _contents(blocks: list[Block]) -> pl.DataFrame:
+    """One scorer's predictions by weights, task, variant and split; a row in several blocks counts once."""
+    rows = [
+        block.frame()
+        .select("row", "weights", "task", "variant", "split", "language")
+        .with_columns(path=pl.lit(str(block.path)), bytes=len(block.payload) / pl.len())
+        for block in blocks
+    ]
+    return (
+        pl.concat(rows)
+        .group_by("weights", "task", "variant", "split")
+        .agg(
+            pl.col("language").unique().alias("languages"),
+            pl.col("row").n_unique().alias("items"),
+            pl.col("path").n_unique().alias("blocks"),
+            pl.col("bytes").sum(),
+        )
+    )
 
 
 def _superseded(blocks: list[Block]) -> Iterator[Block]:
