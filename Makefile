@@ -1,5 +1,6 @@
 # make quickstart   makes .venv, installs, and runs the main job on the embedded data into runs/quickstart/
 # make test         makes .venv, installs, and runs every check; stops at the first that fails
+# make test-slow    the fault tests with their full counts: fifty kills, four processes at once; takes minutes
 # make clean        removes .venv, caches and build output; runs/ and results/ stay
 #
 # Another interpreter: make PYTHON=python3.12 test
@@ -14,7 +15,7 @@ CREATED := $(VENV)/.created
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 
-.PHONY: quickstart test clean
+.PHONY: quickstart test test-slow clean
 
 quickstart: $(INSTALLED)
 	$(BIN)/xfer-bench run quickstart -o runs/quickstart
@@ -26,6 +27,9 @@ test: $(INSTALLED_DEV)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
+
+test-slow: $(INSTALLED_DEV)
+	$(BIN)/python -m pytest -m slow
 
 # `--group` needs pip 25.1, newer than what Python 3.11 to 3.13 bring along.
 $(CREATED):
