@@ -161,6 +161,66 @@ def test_a_write_that_fails_half_way_leaves_the_old_file(tmp_path: Path) -> None
     assert (tmp_path / "table").read_bytes() == b"old"
 
 
+def marks_of(predictions: pl.DataFrame, mark: str = "a") -> dict[tuple[str, str, str, str, str], str]:
+    return dict.fromkeys(predictions.select("run", "task", "split", "variant", "language").unique().rows(), mark)
+
+
+def test_what_was_added_with_marks_is_held(tmp_path: Path) -> None:
+    predictions = make_predictions()
+    results = Results(tmp_path / "[odd] *")
+    marks = marks_of(predictions)
+    assert not results.holds(marks)
+    results.add(predictions, marks=marks)
+    assert results.holds(marks)
+    assert results.holds(dict(list(marks.items())[:3]))
+    assert results.holds({})
+    assert not results.holds(marks_of(predictions, "b"))
+    assert not results.holds(marks | {("none-0", "xcopa", "test", "published", "fr"): "a"})
+    assert not results.holds({("another", "xcopa", "test", "published", "th"): "a"})
+
+
+def test_marks_go_with_the_rows_that_they_were_given_for(tmp_path: Path) -> None:
+    predictions = make_predictions(seeds=(0,))
+    results = Results(tmp_path)
+    marks = marks_of(predictions)
+    results.add(predictions, marks=marks)
+    thai = predictions.filter(language="th")
+    others = {cell: mark for cell, mark in marks.items() if cell[4] != "th"}
+    # Other rows in the place of some of them, by somebody who gives no marks.
+    results.add(thai.head(5))
+    assert not results.holds(marks_of(thai.head(5)))
+    assert results.holds(others)
+    results.add(thai, marks=marks_of(thai, "b") | {("none-0", "xcopa", "test", "published", "sw"): "b"})
+    assert results.holds(others | marks_of(thai, "b"))
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "text", "of another program"])
+def test_marks_of_a_file_that_is_no_longer_ours_hold_nothing(tmp_path: Path, damage: str) -> None:
+    predictions = make_predictions(seeds=(0,), effects={"none": 0})
+    results = Results(tmp_path)
+    results.add(predictions, marks=marks_of(predictions))
+    (path,) = (tmp_path / "predictions").iterdir()
+    if damage == "gone":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[:-10])
+    elif damage == "text":
+        path.write_text("not a table")
+    else:
+        pl.read_parquet(path).write_parquet(path)
+    assert not results.holds(marks_of(predictions))
+    if damage in {"gone", "of another program"}:
+        results.add(predictions, marks=marks_of(predictions))
+        assert results.holds(marks_of(predictions))
+
+
+def test_marks_are_no_part_of_the_predictions(tmp_path: Path) -> None:
+    predictions = make_predictions()
+    Results(tmp_path / "a").add(predictions, marks=marks_of(predictions))
+    Results(tmp_path / "b").add(predictions)
+    assert_frame_equal(Results(tmp_path / "a").predictions(), Results(tmp_path / "b").predictions())
+
+
 def test_reading_results_needs_neither_torch_nor_matplotlib_nor_scipy() -> None:
     program = (
         "import sys; import xfer_bench.results, xfer_bench.stats.comparisons, xfer_bench.stats.scores,"

@@ -60,7 +60,8 @@ class _Bars:
 class _Lines:
     def __init__(self) -> None:
         self.began: dict[str, tuple[float, float]] = {}
-        self.last = 0.0
+        # What is quickly done says nothing.
+        self.last = time.monotonic()
 
     def __call__(self, update: Update) -> None:
         now = time.monotonic()

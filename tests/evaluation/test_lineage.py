@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from xfer_bench.evaluation.discovery import Scorable
-from xfer_bench.evaluation.lineage import labelled, run_names
+from xfer_bench.evaluation.lineage import labelled, labels_of, run_names
 from xfer_bench.frames import BLOCK, PREDICTIONS, conform
 
 WEIGHTS = "0123456789abcdef"
@@ -49,14 +49,19 @@ def scorable(lineage: dict[str, Any] | None, name: str = "some/folder/") -> Scor
     )
 
 
-def labels_of(predictions: pl.DataFrame) -> list[tuple[object, ...]]:
+def all_labelled(block: pl.DataFrame, checkpoint: Scorable, *, precision: str = "fp32") -> pl.DataFrame:
+    every = labels_of(checkpoint, weights=WEIGHTS, task="xcopa")
+    return pl.concat(labelled(block, labels, precision=precision) for labels in every)
+
+
+def columns_of(predictions: pl.DataFrame) -> list[tuple[object, ...]]:
     return predictions.select(LABELS).unique(maintain_order=True).rows()
 
 
 def test_every_run_that_ends_in_the_checkpoint_gets_the_block(block: pl.DataFrame) -> None:
     checkpoint = scorable({**LINEAGE, "runs": [RUN, BASELINE]})
-    predictions = labelled(block, checkpoint, precision="bf16")
-    assert labels_of(predictions) == [
+    predictions = all_labelled(block, checkpoint, precision="bf16")
+    assert columns_of(predictions) == [
         (RUN["run"], "siqa", "CO", "xcopa", 0, 1, True, 25),
         (BASELINE["run"], "none", "SI", "xcopa", None, 0, False, 25),
     ]
@@ -69,7 +74,7 @@ def test_every_run_that_ends_in_the_checkpoint_gets_the_block(block: pl.DataFram
 
 def test_an_intermediate_stage_is_its_own_arm(block: pl.DataFrame) -> None:
     checkpoint = scorable(LINEAGE)
-    assert labels_of(labelled(block, checkpoint, precision="fp32")) == [
+    assert columns_of(all_labelled(block, checkpoint)) == [
         ("siqa+copa.fedcba98", "siqa+copa", "intermediate", "xcopa", 3, None, True, 25)
     ]
     assert run_names(checkpoint, weights=WEIGHTS) == ("siqa+copa.fedcba98",)
@@ -77,7 +82,25 @@ def test_an_intermediate_stage_is_its_own_arm(block: pl.DataFrame) -> None:
 
 def test_a_checkpoint_from_elsewhere_is_named_by_its_place_and_weights(block: pl.DataFrame) -> None:
     checkpoint = scorable(None)
-    assert labels_of(labelled(block, checkpoint, precision="fp32")) == [
+    assert columns_of(all_labelled(block, checkpoint)) == [
         ("folder-01234567", "some/folder/", "external", "xcopa", None, None, False, None)
     ]
     assert run_names(checkpoint, weights=WEIGHTS) == ("folder-01234567",)
+
+
+def test_a_run_is_labelled_by_its_own_target_whatever_task_it_is_scored_on(block: pl.DataFrame) -> None:
+    (labels,) = labels_of(scorable({**LINEAGE, "runs": [RUN]}), weights=WEIGHTS, task="another")
+    assert labels["target"] == "xcopa"
+    (labels,) = labels_of(scorable(None), weights=WEIGHTS, task="another")
+    assert labels["target"] == "another"
+
+
+def test_a_language_counts_as_seen_row_by_row(block: pl.DataFrame) -> None:
+    both = pl.concat([block, block.with_columns(language=pl.lit("et"))])
+    predictions = all_labelled(both, scorable({**LINEAGE, "runs": [RUN]}))
+    assert predictions.group_by("language", maintain_order=True).agg(
+        pl.col("seen_in_intermediate").unique()
+    ).rows() == [
+        ("sw", [True]),
+        ("et", [False]),
+    ]

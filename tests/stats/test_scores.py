@@ -7,7 +7,7 @@ from tests.predictions import LANGUAGES, make_predictions, right
 from xfer_bench.errors import ResultsError
 from xfer_bench.metrics import accuracy
 from xfer_bench.stats.estimates import Score
-from xfer_bench.stats.scores import score_intervals
+from xfer_bench.stats.scores import score_intervals, tally, tally_intervals, tally_of
 
 
 def pick(scores: list[Score], *, run: str, language: str) -> Score:
@@ -86,3 +86,46 @@ def test_all_right_has_zero_width() -> None:
     for one in score_intervals(perfect, resamples=20):
         assert (one.estimate.low, one.estimate.value, one.estimate.high) == (100, 100, 100)
     assert np.isfinite([one.estimate.value for one in score_intervals(perfect, resamples=20)]).all()
+
+
+def test_tallies_give_the_same_numbers_in_any_order() -> None:
+    predictions = make_predictions()
+    tallies = tally(predictions)
+    expected = score_intervals(predictions, resamples=200, seed=3)
+    assert tally_intervals(tallies, resamples=200, seed=3) == expected
+    # One after another, as checkpoints are finished, whatever the order of their rows.
+    shuffled = tally(predictions.sample(fraction=1, shuffle=True, seed=1))
+    assert tally_intervals(reversed(tallies), resamples=200, seed=3) == expected
+    assert tally_intervals(iter(shuffled), resamples=200, seed=3) == expected
+
+
+def test_a_tally_is_all_that_the_answers_come_down_to() -> None:
+    cell = make_predictions(n_items=12, seeds=(0,), languages=["th"], effects={"none": 0})
+    clustered = cell.with_columns(cluster=(pl.int_range(pl.len()) // 3).cast(pl.String))
+    names = {name: clustered[name][0] for name in ("task", "variant", "split", "arm", "run", "setting", "target")}
+    names |= {"step": clustered["step"][0], "language": "th"}
+    found = tally_of(clustered, names=names)
+    right = (clustered["label"] == clustered["prediction"]).to_numpy()
+    assert found.items == 12
+    assert found.sizes.tolist() == [3, 3, 3, 3]
+    assert found.right.tolist() == right.reshape(4, 3).sum(axis=1).tolist()
+    (whole,) = tally(clustered)
+    assert (found.names, found.items, found.rows) == (whole.names, whole.items, whole.rows)
+    assert found.right.tolist() == whole.right.tolist()
+    # Which items they are, not how they were answered, decides what is drawn together.
+    assert found.rows == tally_of(clustered.with_columns(prediction=pl.col("label")), names=names).rows
+    assert found.rows != tally_of(clustered.with_columns(cluster=pl.col("item")), names=names).rows
+
+
+def test_a_tally_can_go_by_another_name() -> None:
+    (found,) = tally(make_predictions(seeds=(0,), languages=["th"], effects={"none": 0}))
+    other = found.named(run="another", step=7)
+    (score,) = tally_intervals([other], resamples=20)
+    assert (score.run, score.step, score.arm) == ("another", 7, "none")
+    assert found.names["run"] == "none-0"
+
+
+def test_an_item_that_comes_twice_is_no_tally() -> None:
+    cell = make_predictions(seeds=(0,), languages=["th"], effects={"none": 0})
+    with pytest.raises(ResultsError, match="has several predictions for item '0000' of xcopa test in 'th'"):
+        tally(pl.concat([cell, cell.head(1)]))

@@ -88,7 +88,7 @@ class Index:
         held = self._tried(len)
         if held == 0:
             self.set(_LAYOUT_KEY, _LAYOUT)
-        elif held and self.get(_LAYOUT_KEY) != _LAYOUT:
+        elif held and self.get(_LAYOUT_KEY) != _LAYOUT and not self._begun_anew:
             self._begin_anew("it is of another version")
 
     def get(self, key: str) -> str | None:

@@ -77,7 +77,7 @@ def digesting_source() -> str:
     """Digest of the code that digests, for whoever remembers its results, and of what enters them besides files."""
     there = Path(models.__file__).parent
     choosing = source_digest(Path(__file__), there / "origin.py", there / "safety.py")
-    return value_digest([choosing, _tokenizing_source(), _versions()])
+    return value_digest([choosing, _tokenizing_source(), _versions(), _peft_version()])
 
 
 @cache  # The code that runs does not change under it.
@@ -100,8 +100,10 @@ def _versions() -> list[str]:
 
 def _peft(folders: Sequence[Path]) -> str:
     """The version of the library that merges adapters, where one is merged."""
-    if not any((folder / ADAPTER_CONFIG).is_file() for folder in folders):
-        return ""
+    return _peft_version() if any((folder / ADAPTER_CONFIG).is_file() for folder in folders) else ""
+
+
+def _peft_version() -> str:
     try:
         return version("peft")
     except PackageNotFoundError:

@@ -1,43 +1,23 @@
 """Where shelves are scored: in this process, or in one process for each of several devices."""
 
-import os
-import signal
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
-from queue import SimpleQueue
-from threading import Thread
-from typing import Any, Protocol, TypeAlias
+from contextlib import suppress
+from multiprocessing.connection import wait
+from typing import Protocol, TypeAlias
 
 import torch
 
 from xfer_bench.errors import CheckpointError
 from xfer_bench.evaluation.discovery import Scorable
 from xfer_bench.evaluation.evaluator import Piece, Scorer, Scores
+from xfer_bench.evaluation.workers import Facts, Worker, facts_of
 from xfer_bench.models.precision import Precision
 
 Work: TypeAlias = Iterable[tuple[Piece, ...]]
-Pipe: TypeAlias = "Connection[Any, Any]"
 
 # So that a device never waits for its next shelf.
 _AHEAD = 2
-# Seconds that a process is given to end by itself.
-_PATIENCE = 5.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """How a checkpoint was scored: `packed`, or `stock` and why.
-
-    largest: tokens of the largest batch that fits, where the memory did not suffice for a larger one.
-    """
-
-    path: str
-    reason: str
-    largest: int | None
 
 
 class Engine(Protocol):
@@ -103,7 +83,7 @@ class Here:
     def facts(self) -> Facts:
         """How it is scored so far."""
         assert self._scorer is not None
-        return _facts(self._scorer)
+        return facts_of(self._scorer)
 
     def close(self) -> None:
         """Wait for no loading."""
@@ -127,9 +107,9 @@ class Processes:
         self._workers = [self._worker(device) for device in devices]
 
     @property
-    def pids(self) -> tuple[int | None, ...]:
+    def pids(self) -> tuple[int, ...]:
         """The numbers of the processes, device by device."""
-        return tuple(worker.process.pid for worker in self._workers)
+        return tuple(worker.process.pid or 0 for worker in self._workers)
 
     def begin(self, checkpoint: Scorable) -> Facts:
         """Load the checkpoint in every process."""
@@ -181,70 +161,12 @@ class Processes:
     def close(self) -> None:
         """End the processes, whatever they are at."""
         for worker in self._workers:
-            worker.pipe.close()
+            worker.close()
         for worker in self._workers:
-            worker.process.join(timeout=_PATIENCE)
-            if worker.process.is_alive():
-                worker.process.kill()
-                worker.process.join()
+            worker.join()
 
-    def _worker(self, device: str) -> "_Worker":
-        return _Worker(device, self._precision, self._threads)
-
-
-class _Worker:
-    """Our end of a process that scores on one device.
-
-    name: of the checkpoint that it is at, for messages. owes: how many answers are still to come from it.
-    """
-
-    def __init__(self, device: str, precision: Precision, threads: int) -> None:
-        # Neither CUDA nor the threads of torch survive a fork.
-        context = get_context("spawn")
-        self.device = device
-        self.name = ""
-        self.owes = 0
-        self.ended = False
-        self.facts: Facts | None = None
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, device, precision, threads), daemon=True)
-        with _deaf_to_interrupts():
-            self.process.start()
-        theirs.close()
-
-    def send(self, message: Any) -> None:
-        """Hand it something to do. Raises CheckpointError when it has ended."""
-        try:
-            self.pipe.send(message)
-        except OSError:
-            raise self._end() from None
-        self.owes += 1
-
-    def receive(self) -> Any:
-        """Its next answer. Raises CheckpointError when that is one, and when the process has ended."""
-        try:
-            answer = self.pipe.recv()
-        except (EOFError, OSError):
-            raise self._end() from None
-        self.owes -= 1
-        if isinstance(answer, CheckpointError):
-            raise answer
-        return answer
-
-    def catch_up(self) -> None:
-        """Take in what it owes of a checkpoint that was given up."""
-        while self.owes:
-            with suppress(CheckpointError):
-                self.receive()
-        self.ended = self.ended or not self.process.is_alive()
-
-    def _end(self) -> CheckpointError:
-        self.owes = 0
-        self.ended = True
-        self.pipe.close()
-        return CheckpointError(
-            f"{self.name}: the process that scores on {self.device} ended unexpectedly (killed, or out of memory?)"
-        )
+    def _worker(self, device: str) -> Worker:
+        return Worker(device, self._precision, self._threads)
 
 
 def engine_for(devices: Sequence[str], precision: Precision) -> Engine:
@@ -252,7 +174,7 @@ def engine_for(devices: Sequence[str], precision: Precision) -> Engine:
     return Here(devices[0], precision) if len(devices) == 1 else Processes(devices, precision)
 
 
-def _handed(worker: _Worker, todo: Iterator[tuple[int, tuple[Piece, ...]]]) -> CheckpointError | None:
+def _handed(worker: Worker, todo: Iterator[tuple[int, tuple[Piece, ...]]]) -> CheckpointError | None:
     """Give a process the next shelf, if there is one; the error when it has ended."""
     item = next(todo, None)
     if item is not None:
@@ -261,52 +183,3 @@ def _handed(worker: _Worker, todo: Iterator[tuple[int, tuple[Piece, ...]]]) -> C
         except CheckpointError as error:
             return error
     return None
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Processes started meanwhile never hear of Ctrl-C, which a terminal sends to all of them: we end them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _serve(pipe: Pipe, device: str, precision: Precision, threads: int) -> None:
-    """A worker's life: answers until the pipe is closed."""
-    torch.set_num_threads(threads)
-    inbox: SimpleQueue[Any] = SimpleQueue()
-    # A thread takes in what is sent: two processes that both wait for the other to read would wait for ever.
-    Thread(target=_take_in, args=(pipe, inbox), daemon=True).start()
-    scorer: Scorer | None = None
-    while True:
-        kind, content = inbox.get()
-        answer: Any
-        try:
-            if kind == "begin":
-                scorer = None
-                scorer = Scorer.load(content, precision=precision, device=torch.device(device))
-                answer = _facts(scorer)
-            else:
-                assert scorer is not None
-                position, batches = content
-                answer = (position, scorer.scores(batches), _facts(scorer))
-        except CheckpointError as error:
-            answer = error
-        with suppress(OSError):  # the other thread ends us
-            pipe.send(answer)
-
-
-def _take_in(pipe: Pipe, inbox: "SimpleQueue[Any]") -> None:
-    while True:
-        try:
-            inbox.put(pipe.recv())
-        except (EOFError, OSError):
-            # Nobody is left to score for, so whatever is under way is in vain, however long it would take.
-            os._exit(0)
-
-
-def _facts(scorer: Scorer) -> Facts:
-    largest = scorer.largest if scorer.largest < 1 << 62 else None
-    return Facts(path=scorer.forward.path, reason=scorer.forward.reason, largest=largest)

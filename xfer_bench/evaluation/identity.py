@@ -46,6 +46,9 @@ class Identity:
 def identify(checkpoint: Scorable, store: PredictionStore, *, verify: bool = False) -> Identity:
     """The checkpoint's identity. verify: read every byte, whatever is remembered. Raises CheckpointError."""
     before = stamp(checkpoint)
+    place = str(checkpoint.path.resolve())
+    if not place.isprintable():
+        raise CheckpointError(f"{place!r}: a name that cannot be written down; rename the folder")
 
     def digest() -> list[str]:
         where = folders(checkpoint)
@@ -55,7 +58,7 @@ def identify(checkpoint: Scorable, store: PredictionStore, *, verify: bool = Fal
             raise _unreadable(checkpoint, error) from None
 
     marked = [before, digesting_source()]
-    weights, function, tokens = store.remember(f"files:{checkpoint.path.resolve()}", marked, digest, verify=verify)
+    weights, function, tokens = store.remember(f"files:{place}", marked, digest, verify=verify)
     identity = Identity(weights=weights, function=function, tokens=tokens, stamp=before)
     check_unchanged(checkpoint, identity)
     if store.index.get(name_key(weights)) != checkpoint.name:

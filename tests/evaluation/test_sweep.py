@@ -1,0 +1,496 @@
+"""The evaluator as a whole: nothing is scored twice, nothing stale is served, and batches decide nothing."""
+
+import json
+import shutil
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from safetensors.torch import load_file, save_file
+
+import xfer_bench
+from tests.evaluation.asking import Desk, asked_for, computed
+from tests.evaluation.small_checkpoints import MIXED, choosing, classifying, plainly_scored, rows
+from tests.toy import Kind, tiny_checkpoint
+from xfer_bench.errors import CheckpointError, ResultsError, TaskError
+from xfer_bench.evaluation import digests
+from xfer_bench.evaluation.cache import PredictionStore
+from xfer_bench.evaluation.request import Ask
+from xfer_bench.evaluation.upkeep import contents
+from xfer_bench.frames import PREDICTIONS, conform
+from xfer_bench.metrics import accuracy
+from xfer_bench.progress import Update
+from xfer_bench.sources.source import Sources
+from xfer_bench.stats.scores import score_intervals
+from xfer_bench.tasks import TASKS
+from xfer_bench.tasks.task import Task
+
+XCOPA = Ask(tasks=("xcopa",), languages=("et", "zh", "en"))
+XNLI = Ask(tasks=("xnli",), languages=("en", "de", "sw"))
+MIX = Ask(tasks=("mixed",))
+KEY = ["run", "task", "language", "item"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A mirror, two checkpoints that choose, of one tokenizer, and one that classifies."""
+    root = tmp_path_factory.mktemp("place")
+    rows(root / "mirror")
+    choosing(root / "choosing")
+    choosing(root / "other", seed=1)
+    classifying(root / "classifying")
+    return root
+
+
+@pytest.fixture
+def desk(place: Path, tmp_path: Path) -> Desk:
+    return Desk(mirror=place / "mirror", folder=tmp_path)
+
+
+def items_of(place: Path, task: Task, language: str) -> pl.DataFrame:
+    return Sources(data_root=place / "mirror").rows(task, language=language, split="test").frame
+
+
+def numbers(predictions: pl.DataFrame) -> pl.DataFrame:
+    """Who answered what, in one order."""
+    return predictions.sort(KEY).select(*KEY, "prediction", "scores")
+
+
+def assert_agree(one: pl.DataFrame, other: pl.DataFrame, *, within: float = 1e-5) -> None:
+    """The same predictions, and scores as near as float32 sums in another order are."""
+    first, second = numbers(one), numbers(other)
+    assert first.drop("scores").equals(second.drop("scores"))
+    for ours, theirs in zip(first["scores"].to_list(), second["scores"].to_list(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=within, rtol=0)
+
+
+class TestScores:
+    @pytest.mark.parametrize("kind", ["bert", "xlm-roberta"])
+    @pytest.mark.parametrize("task", [MIXED, TASKS["xnli"]], ids=lambda task: task.name)
+    def test_they_are_those_of_each_pair_alone(self, place: Path, desk: Desk, kind: Kind, task: Task) -> None:
+        make = classifying if task.format.labels else choosing
+        folder = make(desk.folder / "checkpoint", kind=kind)
+        predictions = desk.evaluate([folder], Ask(tasks=(task.name,), languages=("en", "sw"))).predictions()
+        assert predictions.equals(conform(predictions, PREDICTIONS))
+        for language in ("en", "sw"):
+            items = items_of(place, task, language)
+            plain = plainly_scored(folder, items)
+            ours = items.select("item").join(predictions.filter(language=language), on="item", maintain_order="left")
+            assert ours["label"].equals(items["label"])
+            assert [len(one) for one in ours["scores"]] == [len(one) for one in plain]
+            for mine, theirs in zip(ours["scores"].to_list(), plain, strict=True):
+                np.testing.assert_allclose(mine, theirs, atol=1e-5, rtol=0)
+            assert ours["prediction"].to_list() == [int(np.argmax(one)) for one in plain]
+            # The answers differ from item to item, and none is so close that the tolerance could turn it.
+            assert len(set(ours["prediction"])) > 1
+            assert min(np.diff(sorted(one))[-1] for one in plain) > 1e-4
+        if task is MIXED:
+            assert set(predictions["scores"].list.len()) == {2, 3, 4, 5}
+
+    @pytest.mark.parametrize("budget", [1, 50, 333, 100_000])
+    def test_the_budget_of_a_batch_does_not_matter(self, place: Path, desk: Desk, budget: int) -> None:
+        usual = desk.evaluate([place / "choosing"], MIX)
+        other = replace(desk, folder=desk.folder / "other", batch_tokens=budget).evaluate([place / "choosing"], MIX)
+        assert computed(other) == computed(usual) > 0
+        assert_agree(other.predictions(), usual.predictions())
+
+    def test_nor_do_the_languages_asked_for(self, place: Path, desk: Desk) -> None:
+        together = desk.evaluate([place / "classifying"], XNLI).predictions()
+        alone = replace(desk, folder=desk.folder / "alone")
+        for language in ("sw", "en", "de"):
+            alone.evaluate([place / "classifying"], replace(XNLI, languages=(language,)))
+        assert_agree(alone.results.predictions(), together)
+
+    def test_nor_does_the_order_of_the_checkpoints(self, place: Path, desk: Desk) -> None:
+        places = [place / "choosing", place / "other"]
+        first = desk.evaluate(places, MIX).predictions()
+        second = replace(desk, folder=desk.folder / "turned").evaluate(places[::-1], MIX).predictions()
+        assert_agree(first, second)
+        assert first["weights"].n_unique() == 2
+
+    def test_ties_are_counted_and_go_to_the_first(self, place: Path, desk: Desk, tmp_path: Path) -> None:
+        folder = shutil.copytree(place / "choosing", tmp_path / "tied")
+        weights = load_file(folder / "model.safetensors")
+        weights["classifier.weight"] *= 0
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+        done = desk.evaluate([folder], MIX)
+        assert [account.ties for account in done.accounts] == [50]
+        assert set(done.predictions()["prediction"]) == {0}
+
+    def test_identical_sequences_of_a_request_are_scored_once(self, place: Path, desk: Desk, tmp_path: Path) -> None:
+        # English XNLI under the name of German: other items, of the same texts.
+        mirror = shutil.copytree(place / "mirror", tmp_path / "mirror")
+        folder = mirror / "facebook" / "xnli"
+        shutil.copy(folder / "en" / "test.parquet", folder / "de" / "test.parquet")
+        done = replace(desk, mirror=mirror).evaluate([place / "classifying"], replace(XNLI, languages=("en", "de")))
+        assert (asked_for(done), computed(done)) == (36, 18)
+        english, german = (done.predictions().filter(language=one).sort("item") for one in ("en", "de"))
+        assert english["scores"].equals(german["scores"])
+
+    def test_the_accuracies_are_those_of_the_results(self, place: Path, desk: Desk) -> None:
+        done = desk.evaluate([place / "choosing", place / "other"], MIX)
+        assert done.scores(resamples=50) == score_intervals(done.predictions(), resamples=50)
+        table = accuracy(desk.results.predictions())
+        ours = {(one.run, one.language): one.estimate.value for one in done.scores(resamples=5)}
+        for run, language, value in table.select("run", "language", "accuracy").iter_rows():
+            assert ours[run, language] == pytest.approx(value)
+
+
+class TestNothingTwice:
+    def test_the_same_request(self, place: Path, desk: Desk) -> None:
+        first = desk.evaluate([place / "choosing"], XCOPA)
+        assert (first.cells, first.scored, asked_for(first)) == (3, 3, 3 * 40)
+        second = desk.evaluate([place / "choosing"], XCOPA)
+        assert (second.cells, second.scored, second.accounts) == (3, 0, ())
+        assert second.predictions().equals(first.predictions())
+        assert second.runs == first.runs
+        assert second.scores(resamples=20) == first.scores(resamples=20)
+
+    @pytest.mark.parametrize("change", ["batches", "results", "path", "date", "progress"])
+    def test_what_decides_no_score_scores_nothing(self, place: Path, desk: Desk, tmp_path: Path, change: str) -> None:
+        folder = Path(shutil.copytree(place / "choosing", tmp_path / "here"))
+        desk.evaluate([folder], XCOPA)
+        if change == "batches":
+            desk = replace(desk, batch_tokens=77)
+        elif change == "results":
+            shutil.rmtree(desk.results.folder)
+        elif change == "path":
+            folder = folder.rename(tmp_path / "there")
+        elif change == "date":
+            for file in folder.iterdir():
+                file.touch()
+        done = desk.evaluate([folder], XCOPA)
+        assert (done.scored, done.accounts) == (0, ())
+        assert done.predictions().height == 60
+
+    def test_a_limit_then_everything_scores_the_rest(self, place: Path, desk: Desk) -> None:
+        few = desk.evaluate([place / "choosing"], replace(XCOPA, limit=7))
+        assert asked_for(few) == 3 * 2 * 7
+        everything = desk.evaluate([place / "choosing"], XCOPA)
+        assert asked_for(everything) == 3 * 2 * 13
+        whole = replace(desk, folder=desk.folder / "whole").evaluate([place / "choosing"], XCOPA)
+        assert_agree(everything.predictions(), whole.predictions())
+        # And back: the few are part of what is held.
+        assert desk.evaluate([place / "choosing"], replace(XCOPA, limit=3)).accounts == ()
+
+    def test_a_limit_cuts_no_cluster_in_two(self, place: Path, desk: Desk) -> None:
+        assert asked_for(desk.evaluate([place / "classifying"], replace(XNLI, limit=4))) == 3 * 6
+        assert asked_for(desk.evaluate([place / "classifying"], XNLI)) == 3 * 12
+
+    def test_one_language_then_all_scores_the_others(self, place: Path, desk: Desk) -> None:
+        assert asked_for(desk.evaluate([place / "choosing"], replace(XCOPA, languages=("zh",)))) == 40
+        rest = desk.evaluate([place / "choosing"], XCOPA)
+        assert (rest.cells, rest.scored, asked_for(rest)) == (3, 2, 80)
+        assert desk.results.predictions().group_by("language").len()["len"].to_list() == [20, 20, 20]
+
+    def test_one_checkpoint_then_two_scores_the_other(self, place: Path, desk: Desk) -> None:
+        desk.evaluate([place / "choosing"], XCOPA)
+        done = desk.evaluate([place / "choosing", place / "other"], XCOPA)
+        assert [account.checkpoint for account in done.accounts] == [str(place / "other")]
+        assert len(done.runs) == 2
+
+    def test_checkpoints_of_equal_weights_share_their_scores(self, place: Path, desk: Desk, tmp_path: Path) -> None:
+        twin = shutil.copytree(place / "choosing", tmp_path / "twin")
+        done = desk.evaluate([place / "choosing", twin], XCOPA)
+        assert [account.checkpoint for account in done.accounts] == [str(place / "choosing")]
+        predictions = done.predictions()
+        assert (predictions["run"].n_unique(), predictions["weights"].n_unique()) == (2, 1)
+        assert predictions.height == 120
+
+    def test_tokens_are_made_once_a_tokenizer(self, place: Path, desk: Desk) -> None:
+        desk.evaluate([place / "choosing"], MIX)
+        files = {file: file.stat().st_ino for file in (desk.folder / "store" / "tokens").iterdir()}
+        assert len(files) == 2
+        done = desk.evaluate([place / "other"], MIX)
+        assert asked_for(done) > 0
+        assert {file: file.stat().st_ino for file in (desk.folder / "store" / "tokens").iterdir()} == files
+
+    def test_the_index_can_be_deleted(self, place: Path, desk: Desk) -> None:
+        first = desk.evaluate([place / "choosing"], XCOPA)
+        shutil.rmtree(desk.folder / "store" / "index")
+        second = desk.evaluate([place / "choosing"], XCOPA)
+        assert (second.accounts, second.warnings) == ((), ())
+        assert second.predictions().equals(first.predictions())
+
+    def test_so_can_the_tokens(self, place: Path, desk: Desk) -> None:
+        desk.evaluate([place / "choosing"], replace(MIX, limit=5))
+        for file in (desk.folder / "store" / "tokens").iterdir():
+            file.unlink()
+        desk.evaluate([place / "choosing"], MIX)
+        assert desk.evaluate([place / "choosing"], MIX).accounts == ()
+
+    def test_a_copied_store_serves_elsewhere(self, place: Path, desk: Desk, tmp_path: Path) -> None:
+        first = desk.evaluate([place / "choosing"], XCOPA)
+        there = replace(desk, folder=tmp_path / "there")
+        shutil.copytree(desk.folder / "store" / "blocks", there.folder / "store" / "blocks")
+        second = there.evaluate([place / "choosing"], XCOPA)
+        assert second.accounts == ()
+        assert_agree(second.predictions(), first.predictions(), within=0)
+
+
+class TestNothingStale:
+    @pytest.mark.parametrize("change", ["weights", "configuration", "tokenizer"])
+    def test_another_checkpoint_at_the_same_place(self, place: Path, desk: Desk, tmp_path: Path, change: str) -> None:
+        folder = Path(shutil.copytree(place / "choosing", tmp_path / "changing"))
+        before = desk.evaluate([folder], XCOPA).predictions()
+        if change == "weights":
+            shutil.copy(place / "other" / "model.safetensors", folder)
+        elif change == "configuration":
+            config = json.loads((folder / "config.json").read_text())
+            (folder / "config.json").write_text(json.dumps({**config, "layer_norm_eps": 0.1}))
+        else:
+            # Every word is unknown now.
+            tokenizer = json.loads((folder / "tokenizer.json").read_text())
+            tokenizer["normalizer"] = {"type": "Prepend", "prepend": "\N{WHITE SMILING FACE}"}
+            (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+        after = desk.evaluate([folder], XCOPA)
+        assert asked_for(after) == 120
+        assert not numbers(after.predictions())["scores"].equals(numbers(before)["scores"])
+
+    def test_a_change_back_is_served_from_the_store(self, place: Path, desk: Desk, tmp_path: Path) -> None:
+        folder = Path(shutil.copytree(place / "choosing", tmp_path / "changing"))
+        before = desk.evaluate([folder], XCOPA).predictions()
+        shutil.copy(place / "other" / "model.safetensors", folder)
+        desk.evaluate([folder], XCOPA)
+        shutil.copy(place / "choosing" / "model.safetensors", folder)
+        again = desk.evaluate([folder], XCOPA)
+        assert again.accounts == ()
+        assert again.predictions().equals(before)
+
+    def test_a_changed_item_alone_is_scored_again(self, place: Path, desk: Desk, tmp_path: Path) -> None:
+        desk = replace(desk, mirror=Path(shutil.copytree(place / "mirror", tmp_path / "mirror")))
+        before = desk.evaluate([place / "choosing"], XCOPA).predictions()
+        (file,) = (desk.mirror / "cambridgeltl" / "xcopa" / "et").glob("test*")
+        changed = pl.when(pl.int_range(pl.len()) == 3).then(pl.lit("the door froze")).otherwise("premise")
+        pl.read_parquet(file).with_columns(changed.alias("premise")).write_parquet(file)
+        after = desk.evaluate([place / "choosing"], XCOPA)
+        assert (after.scored, asked_for(after)) == (1, 2)
+        both = before.join(after.predictions(), on=KEY, suffix="_after")
+        differing = both.filter(pl.col("scores") != pl.col("scores_after"))
+        assert differing.select("language", "item").rows() == [("et", "3")]
+
+    def test_a_changed_label_is_another_item(self, place: Path, desk: Desk, tmp_path: Path) -> None:
+        desk = replace(desk, mirror=Path(shutil.copytree(place / "mirror", tmp_path / "mirror")))
+        before = desk.evaluate([place / "choosing"], XCOPA).predictions()
+        (file,) = (desk.mirror / "cambridgeltl" / "xcopa" / "et").glob("test*")
+        turned = pl.when(pl.int_range(pl.len()) == 3).then(1 - pl.col("label")).otherwise("label")
+        pl.read_parquet(file).with_columns(turned.alias("label")).write_parquet(file)
+        after = desk.evaluate([place / "choosing"], XCOPA).predictions()
+        assert (before["label"] != after["label"]).sum() == 1
+        assert_agree(before, after)
+
+    def test_the_two_precisions_have_their_own(self, place: Path, desk: Desk) -> None:
+        exact = desk.evaluate([place / "choosing"], XCOPA)
+        rounded = desk.evaluate([place / "choosing"], replace(XCOPA, precision="bf16"))
+        assert asked_for(rounded) == 120
+        assert (exact.precisions, rounded.precisions) == (("fp32",), ("bf16",))
+        assert set(rounded.predictions()["precision"]) == {"bf16"}
+        assert desk.evaluate([place / "choosing"], XCOPA).accounts == ()
+
+    def test_other_scoring_code_scores_again(self, place: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        desk.evaluate([place / "choosing"], XCOPA)
+        with monkeypatch.context() as patch:
+            # Another version of a library, as a stand-in for another source; see test_digests.
+            patch.setattr("xfer_bench.evaluation.digests.version", lambda name: f"{version(name)}.1")
+            digests.scoring_source.cache_clear()
+            assert asked_for(desk.evaluate([place / "choosing"], XCOPA)) == 120
+        digests.scoring_source.cache_clear()
+        assert desk.evaluate([place / "choosing"], XCOPA).accounts == ()
+
+    def test_to_verify_notices_what_no_stamp_tells(self, place: Path, desk: Desk, tmp_path: Path) -> None:
+        folder = Path(shutil.copytree(place / "choosing", tmp_path / "changing"))
+        desk.evaluate([folder], XCOPA)
+        shutil.copy(place / "other" / "model.safetensors", folder)
+        # A file system that keeps neither change times nor inodes: what is remembered seems to be of these files.
+        (cell, *_) = desk.request([place / "choosing"], XCOPA).cells
+        with desk.open() as store:
+            name = f"files:{folder.resolve()}"
+            kept = json.loads(store.index.get(name) or "")
+            kept["stamp"][0] = [
+                [str(file), *_times(file)] for file in sorted(folder.iterdir()) if file.name != "lineage.json"
+            ]
+            store.index.set(name, json.dumps(kept))
+        fooled = desk.evaluate([folder], XCOPA)
+        assert fooled.accounts == ()
+        assert set(fooled.predictions()["weights"]) == {cell.identity.weights}
+        verified = desk.evaluate([folder], replace(XCOPA, verify=True))
+        assert asked_for(verified) == 120
+        assert cell.identity.weights not in set(verified.predictions()["weights"])
+
+
+def _times(file: Path) -> list[int]:
+    found = file.stat()
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+
+
+class TestBlocks:
+    def test_a_request_leaves_one_block(self, place: Path, desk: Desk) -> None:
+        desk.evaluate([place / "choosing"], XCOPA)
+        (file,) = desk.blocks
+        with desk.open() as store:
+            (block,) = store.blocks.load(file.parent.name)
+        assert [(one.language, one.start, one.height) for one in block.sealed] == [
+            ("et", 0, 20),
+            ("zh", 20, 20),
+            ("en", 40, 20),
+        ]
+
+    def test_pieces_are_put_together_and_other_columns_stay(self, place: Path, desk: Desk) -> None:
+        desk.evaluate([place / "choosing"], replace(XCOPA, languages=("tr",)))
+        desk.evaluate([place / "choosing"], MIX)
+        (cell, *_) = desk.request([place / "choosing"], XCOPA).cells
+        # As a killed process leaves them: pieces with some items of every column, since the longest come first.
+        whole = replace(desk, folder=desk.folder / "whole")
+        whole.evaluate([place / "choosing"], XCOPA)
+        with whole.open() as other, desk.open() as store:
+            (block,) = other.blocks.load(cell.scorer)
+            half = block.frame().gather_every(2)
+            for start in (0, 10, 20):
+                store.blocks.add(cell.scorer, half.slice(start, 10), code=block.code)
+        assert len(desk.blocks) == 5
+        done = desk.evaluate([place / "choosing"], XCOPA)
+        # Turkish, the mixed task, and one for what was put together.
+        assert len(desk.blocks) == 3
+        assert asked_for(done) == 2 * (60 - 30)
+        ours = done.predictions().filter(pl.col("task") == "xcopa", pl.col("language").is_in(XCOPA.languages))
+        assert_agree(ours, whole.results.predictions())
+        with desk.open() as store:
+            assert contents(store).select("task", "languages", "items").rows() == [("mixed", 2, 50), ("xcopa", 4, 80)]
+
+
+class TestResults:
+    def test_they_are_not_written_when_nothing_changed(self, place: Path, desk: Desk) -> None:
+        places = [place / "choosing", place / "other", place / "classifying"]
+        desk.evaluate(places, Ask(languages=("en",)))
+
+        def stamps() -> dict[Path, tuple[int, int]]:
+            files = desk.results.files()
+            return {file: (file.stat().st_mtime_ns, file.stat().st_ino) for file in files}
+
+        before = stamps()
+        assert len(before) == 3
+        desk.evaluate(places, Ask(languages=("en",)))
+        assert stamps() == before
+
+    def test_they_are_when_the_lineage_names_another_run(self, place: Path, desk: Desk, tmp_path: Path) -> None:
+        folder = Path(shutil.copytree(place / "choosing", tmp_path / "trained"))
+        run = {
+            "run": "siqa.xcopa.CO.i0.t1", "arm": "siqa", "setting": "CO", "target": "xcopa", "intermediate_seed": 0,
+            "target_seed": 1, "seen": ["en"],
+        }  # fmt: skip
+        lineage = {
+            "key": "k" * 64, "task": "copa", "parents": [], "seeds": {"initialisation": 0}, "steps": 5,
+            "data": {"languages": ["en"]}, "runs": [run],
+        }  # fmt: skip
+        (folder / "lineage.json").write_text(json.dumps(lineage))
+        first = desk.evaluate([folder], XCOPA).predictions()
+        assert set(first["arm"]) == {"siqa"}
+        assert first.filter(pl.col("seen_in_intermediate"))["language"].unique().to_list() == ["en"]
+        run["seen"] = ["en", "zh"]
+        other = {**run, "run": "siqa.xcopa.CO.i0.t2", "target_seed": 2}
+        (folder / "lineage.json").write_text(json.dumps({**lineage, "runs": [run, other]}))
+        second = desk.evaluate([folder], XCOPA)
+        assert second.accounts == ()
+        assert second.runs == ("siqa.xcopa.CO.i0.t1", "siqa.xcopa.CO.i0.t2")
+        again = second.predictions()
+        assert again.height == 2 * first.height
+        assert set(again.filter(pl.col("seen_in_intermediate"))["language"]) == {"en", "zh"}
+
+    def test_rows_that_somebody_removed_come_back(self, place: Path, desk: Desk) -> None:
+        first = desk.evaluate([place / "choosing"], XCOPA).predictions()
+        desk.results.add(first.filter(language="et").head(3))
+        again = desk.evaluate([place / "choosing"], XCOPA)
+        assert again.accounts == ()
+        assert again.predictions().equals(first)
+
+    def test_a_few_do_not_replace_all_unasked(self, place: Path, desk: Desk) -> None:
+        # A language is replaced as a whole: what was asked for last is what is there.
+        desk.evaluate([place / "choosing"], XCOPA)
+        few = desk.evaluate([place / "choosing"], replace(XCOPA, languages=("et",), limit=5)).predictions()
+        assert few.group_by("language").len().sort("language").rows() == [("en", 20), ("et", 5), ("zh", 20)]
+
+
+class TestOthers:
+    def test_one_that_fails_does_not_stop_the_others(self, place: Path, desk: Desk, tmp_path: Path) -> None:
+        broken = Path(shutil.copytree(place / "choosing", tmp_path / "broken"))
+        (broken / "model.safetensors").write_bytes(b"nothing")
+        done = desk.evaluate([broken, place / "choosing"], XCOPA)
+        (reason,) = done.failed
+        assert reason.startswith(f"{broken}/model.safetensors: damaged safetensors")
+        assert done.predictions().height == 60
+
+    def test_progress_counts_what_is_scored(self, place: Path, desk: Desk) -> None:
+        told: list[Update] = []
+        done = replace(desk, progress=told.append).evaluate([place / "choosing", place / "other"], XCOPA)
+        scoring = [one for one in told if one.whole == "evaluation"]
+        assert list(dict.fromkeys(one.piece for one in scoring)) == ["choosing", "other"]
+        assert [one.finished for one in scoring] == sorted(one.finished for one in scoring)
+        assert {one.pieces for one in scoring} == {asked_for(done)} == {240}
+        assert all(one.done <= one.total for one in scoring)
+        assert scoring[-1].finished == 240
+        told.clear()
+        replace(desk, progress=told.append).evaluate([place / "choosing", place / "other"], XCOPA)
+        assert {one.whole for one in told} == {"planning"}
+
+    def test_what_is_said_of_the_scoring_adds_up(self, place: Path, desk: Desk) -> None:
+        (account,) = desk.evaluate([place / "choosing"], MIX).accounts
+        assert account.checkpoint == str(place / "choosing")
+        assert account.precision == "fp32"
+        assert account.path in {"packed", "stock"}
+        assert account.distinct <= account.sequences
+        assert account.tokens <= account.padded
+        assert 0 < account.seconds + account.loading <= account.all
+
+    def test_predictions_that_vanish_while_it_runs_are_scored_again(self, place: Path, desk: Desk) -> None:
+        desk.evaluate([place / "choosing"], XCOPA)
+
+        def remove(update: Update) -> None:
+            if update.piece == "other":  # all is planned
+                for file in desk.blocks:
+                    file.unlink()
+
+        done = replace(desk, progress=remove).evaluate([place / "other", place / "choosing"], XCOPA)
+        assert done.predictions()["prediction"].null_count() == 0
+        assert done.predictions().height == 120
+
+
+class TestDoor:
+    """`from xfer_bench import evaluate`."""
+
+    @pytest.fixture(autouse=True)
+    def there(self, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("XFER_BENCH_STORE", str(tmp_path / "store"))
+        monkeypatch.setenv("XFER_BENCH_DATA", str(place / "mirror"))
+        monkeypatch.chdir(tmp_path)
+
+    def test_one_call_scores_and_keeps(self, place: Path, tmp_path: Path) -> None:
+        asked = {"tasks": ["xcopa"], "languages": ["et"]}
+        done = xfer_bench.evaluate(place / "choosing", tasks=["xcopa"], languages=["et"], limit=4, progress=False)
+        assert asked["tasks"] == ["xcopa"]
+        assert (tmp_path / "results" / "predictions").is_dir()
+        (score,) = done.scores(resamples=50)
+        assert (score.task, score.language, score.estimate.n_items) == ("xcopa", "et", 4)
+        again = xfer_bench.evaluate([str(place / "choosing")], tasks=["xcopa"], languages=["et"], limit=4)
+        assert again.scored == 0
+
+    def test_what_cannot_be_scored_is_an_error(self, place: Path, tmp_path: Path) -> None:
+        broken = Path(shutil.copytree(place / "choosing", tmp_path / "broken"))
+        (broken / "model.safetensors").write_bytes(b"nothing")
+        with pytest.raises(CheckpointError, match="damaged safetensors"):
+            xfer_bench.evaluate([broken, place / "choosing"], tasks=["xcopa"], languages=["et"], progress=False)
+        # The other's predictions are there all the same.
+        assert xfer_bench.Results("results").predictions().height == 20
+        encoder = tiny_checkpoint(tmp_path / "encoder", ["abc"])
+        with pytest.raises(ResultsError, match=r"nothing to score: .*encoder: its architecture BertModel"):
+            xfer_bench.evaluate(encoder, progress=False)
+        with pytest.raises(TaskError, match="a limit of 0 items"):
+            xfer_bench.evaluate(place / "choosing", limit=0, progress=False)
+
+    def test_a_store_of_one_s_own(self, place: Path, tmp_path: Path) -> None:
+        evaluator = xfer_bench.Evaluator(store=tmp_path / "mine", sources=Sources(data_root=place / "mirror"))
+        assert evaluator.tasks is xfer_bench.TASKS
+        with PredictionStore(evaluator.store) as store:
+            assert evaluator.request([], XCOPA, store).cells == ()
