@@ -107,9 +107,8 @@ def _large(head: str, pad_id: int) -> PreTrainedModel:
     )
     torch.manual_seed(0)
     choosing = head == "multiple_choice"
-    model: PreTrainedModel = (
-        AutoModelForMultipleChoice if choosing else AutoModelForSequenceClassification
-    ).from_config(config)
+    kind: Any = AutoModelForMultipleChoice if choosing else AutoModelForSequenceClassification
+    model: PreTrainedModel = kind.from_config(config)
     return model
 
 
@@ -185,7 +184,7 @@ def trainer(given: Work, precision: Precision) -> Callable[[], list[int]]:
     collator = DataCollatorForMultipleChoice if given.choices > 1 else DataCollatorWithPadding
     made = Trainer(model=given.model, args=arguments, data_collator=collator(given.tokenizer))
     examples = _Examples(given)
-    return lambda: made.predict(examples).predictions.argmax(1).tolist()
+    return lambda: np.asarray(made.predict(examples).predictions).argmax(1).tolist()
 
 
 def piped(given: Work) -> Callable[[], list[int]]:
@@ -200,7 +199,7 @@ def piped(given: Work) -> Callable[[], list[int]]:
         dtype=torch.float32,
     )
     texts = [{"text": text, "text_pair": candidate} for text, candidate in given.pairs]
-    labels = {label: index for index, label in (given.model.config.id2label or {}).items()}
+    labels = {label: int(index) for index, label in (given.model.config.id2label or {}).items()}
     return lambda: [labels[answer["label"]] for answer in classify(texts)]
 
 

@@ -132,7 +132,7 @@ def test_answers_larger_than_a_pipe_holds_do_not_block(two: Processes, checkpoin
     large = [tuple(made_up(1000, tokens=3, seed=seed) for seed in range(30)) for _ in range(6)]
     two.begin(checkpoints["classes"])
     # Were they blocked, this would end it, as a failure.
-    rescue = Timer(60, two.close)
+    rescue = Timer(120, two.close)
     rescue.start()
     try:
         shapes = [scores.shape for _, scores in two.scores(large)]
@@ -146,10 +146,11 @@ def test_closing_ends_the_processes_whatever_they_are_at(checkpoints: dict[str, 
     engine.begin(checkpoints["classes"])
     processes = [psutil.Process(pid) for pid in engine.pids]
     # Each of them has minutes of work before it.
-    next(engine.scores([SHELVES[0], SHELVES[1], *[(made_up(30_000, tokens=100),) * 4] * 4]))
+    endless = (made_up(200, tokens=50),) * 20_000
+    next(engine.scores([SHELVES[0], SHELVES[1], endless, endless]))
     began = monotonic()
     engine.close()
-    assert monotonic() - began < 5
+    assert monotonic() - began < 30
     assert not any(process.is_running() for process in processes)
     assert not {process.pid for process in processes} & {child.pid for child in active_children()}
 

@@ -47,8 +47,10 @@ def identify(checkpoint: Scorable, store: PredictionStore, *, verify: bool = Fal
     """The checkpoint's identity. verify: read every byte, whatever is remembered. Raises CheckpointError."""
     before = stamp(checkpoint)
     place = str(checkpoint.path.resolve())
-    if not place.isprintable():
-        raise CheckpointError(f"{place!r}: a name that cannot be written down; rename the folder")
+    try:
+        place.encode()
+    except UnicodeEncodeError:
+        raise CheckpointError(f"{place!r}: a name that is no UTF-8; rename the folder") from None
 
     def digest() -> list[str]:
         where = folders(checkpoint)
