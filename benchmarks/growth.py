@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-XNLI = "ar bg de el en es fr hi ru sw th tr ur vi zh".split()
-XCOPA = "en et ht id it qu sw ta th tr vi zh".split()
+XNLI = ("ar", "bg", "de", "el", "en", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh")
+XCOPA = ("en", "et", "ht", "id", "it", "qu", "sw", "ta", "th", "tr", "vi", "zh")
 
 
 def main() -> None:
@@ -56,7 +56,7 @@ def _measure(folder: Path, count: int, columns: int, limit: int, root: Path) -> 
     )
 
 
-def _run(task: dict[str, object]) -> dict[str, object]:
+def _run(task: dict[str, object]) -> dict[str, Any]:
     began = time.perf_counter()
     done = subprocess.run(
         [sys.executable, __file__, "--child", json.dumps(task)], capture_output=True, text=True, check=True
@@ -68,13 +68,14 @@ def _child(task: dict[str, object]) -> None:
     from xfer_bench import Sources
     from xfer_bench.evaluation.discovery import discover
     from xfer_bench.evaluation.request import Ask
+    from xfer_bench.evaluation.scoring import Account
     from xfer_bench.evaluation.sweep import Evaluator
     from xfer_bench.results import Results
 
     folder, columns = Path(str(task["folder"])), int(str(task["columns"]))
     name = f"{task['count']}-{columns}"
     evaluator = Evaluator(sources=Sources(data_root=Path(str(task["root"]))), store=folder / f"store-{name}")
-    accounts = []
+    accounts: list[Account] = []
     for head, tasks, languages in (("nli", "xnli", XNLI[:columns]), ("choice", "xcopa", XCOPA[: max(0, columns - 15)])):
         if languages:
             places = sorted(str(path) for path in (folder / head).iterdir())[: int(str(task["count"]))]
@@ -108,7 +109,8 @@ def _models(folder: Path, count: int) -> None:
             id2label=labels,
             label2id={label: index for index, label in labels.items()},
         )
-        for head, kind in (("nli", AutoModelForSequenceClassification), ("choice", AutoModelForMultipleChoice)):
+        kinds: dict[str, Any] = {"nli": AutoModelForSequenceClassification, "choice": AutoModelForMultipleChoice}
+        for head, kind in kinds.items():
             for seed in range(count):
                 torch.manual_seed(seed)
                 place = folder / head / f"{seed:03}"

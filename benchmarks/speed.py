@@ -115,10 +115,11 @@ def summary(task: str, contenders: list[Contender]) -> dict[str, Any]:
 
 def show(found: dict[str, Any]) -> None:
     """Print one task's table."""
+    in_order = f"{found['padding_in_order']:.1%}"
     print(
         f"\n{found['task']} on {found['device']}: {found['sequences']} sequences, "
         f"{found['tokens'] / found['sequences']:.1f} tokens on average; padding when sorted "
-        f"{found['padding_sorted']:.1%} (ours computes none), in data order, 32 items a batch, {found['padding_in_order']:.1%}"
+        f"{found['padding_sorted']:.1%} (ours computes none), in data order, 32 items a batch, {in_order}"
     )
     for name, row in found["rows"].items():
         if "gflops" in row:

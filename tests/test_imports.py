@@ -20,6 +20,7 @@ HEAVY = {
     "xfer_bench.evaluation.loading",
     "xfer_bench.evaluation.scoring",
     "xfer_bench.evaluation.work",
+    "xfer_bench.evaluation.workers",
     "xfer_bench.models.encoding",
     "xfer_bench.models.heads",
     "xfer_bench.models.loading",

@@ -8,15 +8,14 @@ import polars as pl
 import pytest
 
 from tests.small_study import small_study
-from xfer_bench.evaluation.cache import PredictionStore, default_store
 from xfer_bench.evaluation.discovery import discover
 from xfer_bench.evaluation.request import Ask
+from xfer_bench.evaluation.sweep import Evaluator
 from xfer_bench.frames import PREDICTIONS, STAGES, conform
 from xfer_bench.metrics import accuracy
-from xfer_bench.pipeline import Place, Prepared, evaluate, evaluate_study, plan_table, prepare, train_study
+from xfer_bench.pipeline import Place, Prepared, evaluate_study, plan_table, prepare, train_study
 from xfer_bench.progress import Update
 from xfer_bench.study import Arm, Seeds, StageSpec
-from xfer_bench.tasks import TASKS
 from xfer_bench.training.checkpoints import LINEAGE
 
 
@@ -151,15 +150,7 @@ def test_a_trimmed_study_scores_its_own_texts_and_refuses_others(
     assert place.results.predictions().group_by("language").len()["len"].to_list() == [20, 20, 20]
     (checkpoint,) = discover([str(place.store.folder)])
     assert checkpoint.covers == frozenset(prepared.plan.evaluations[0].fingerprints)
-    with PredictionStore(default_store()) as store:
-        predictions, skipped = evaluate(
-            [checkpoint],
-            Ask(tasks=("xcopa",), languages=("tr",)),
-            sources=prepared.sources,
-            tasks=TASKS,
-            store=store,
-            results=place.results,
-        )
-    assert predictions.schema == PREDICTIONS
-    assert predictions.is_empty()
-    assert skipped == (f"{checkpoint.name}: its vocabulary was trimmed to other texts than xcopa test in tr",)
+    ask = Ask(tasks=("xcopa",), languages=("tr",))
+    done = Evaluator(sources=prepared.sources).evaluate([checkpoint], ask, results=place.results)
+    assert (done.cells, done.tallies) == (0, ())
+    assert done.skipped == (f"{checkpoint.name}: its vocabulary was trimmed to other texts than xcopa test in tr",)

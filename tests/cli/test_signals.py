@@ -18,6 +18,7 @@ from tests.evaluation.processes import ITEMS, LANGUAGES, SLOWLY, Place, Started,
 from tests.evaluation.small_checkpoints import choosing
 
 ALL = ITEMS * len(LANGUAGES)
+GOES_ON = "the same command goes on where this one stopped"
 # Seconds, many of them: machines that run tests are busy. A tenth is the rule.
 SOON = 30.0
 
@@ -69,7 +70,7 @@ def test_a_signal_while_scoring(
     send(started, number)
     code, said = started.ended(within=SOON)
     assert code == 128 + number
-    assert said[-1] == f"stopped by {number.name}; the same command goes on where this one stopped"
+    assert said[-1] == f"stopped by {number.name}; {GOES_ON}"
     assert [line for line in said[1:-1] if " %: " not in line] == []  # the first may lack its beginning
     assert psutil.wait_procs(workers, timeout=SOON)[1] == []
     kept = len(here.held())
@@ -108,8 +109,13 @@ def test_thirty_signals_at_random_moments(
         began = time.monotonic()
         code, said = started.ended(within=SOON)
         longest = max(longest, time.monotonic() - began)
-        assert code in {0, 128 + number}
         assert not any("Traceback" in line or "rror" in line for line in said), said
+        if code == -number:
+            # It was done, and the interpreter on its way out has no handlers any more. Shells show the same number.
+            assert same(here.results, whole)
+        else:
+            assert code in {0, 128 + number}
+            assert (said[-1] == f"stopped by {number.name}; {GOES_ON}") == (code != 0)
         codes[code] += 1
         kept = len(here.held())
         done = here.evaluate()

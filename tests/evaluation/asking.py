@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+import polars as pl
+
 from tests.evaluation.small_checkpoints import ALL
 from xfer_bench.evaluation.cache import PredictionStore
 from xfer_bench.evaluation.discovery import discover
@@ -12,6 +15,8 @@ from xfer_bench.evaluation.sweep import Evaluated, Evaluator
 from xfer_bench.progress import Progress, silent
 from xfer_bench.results import Results
 from xfer_bench.sources.source import Sources
+
+KEY = ["run", "task", "language", "item"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,3 +66,16 @@ def asked_for(done: Evaluated) -> int:
 def computed(done: Evaluated) -> int:
     """Sequences that went through a model."""
     return sum(account.distinct for account in done.accounts)
+
+
+def numbers(predictions: pl.DataFrame) -> pl.DataFrame:
+    """Who answered what, in one order."""
+    return predictions.sort(KEY).select(*KEY, "prediction", "scores")
+
+
+def assert_agree(one: pl.DataFrame, other: pl.DataFrame, *, within: float = 1e-5) -> None:
+    """The same predictions, and scores as near as float32 sums in another order are."""
+    first, second = numbers(one), numbers(other)
+    assert first.drop("scores").equals(second.drop("scores"))
+    for ours, theirs in zip(first["scores"].to_list(), second["scores"].to_list(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=within, rtol=0)

@@ -37,7 +37,8 @@ def requests(draw: st.DrawFn) -> tuple[list[int], list[list[int]]]:
     lengths = draw(st.lists(st.integers(1, 60), min_size=1, max_size=40))
     sequence = st.integers(0, len(lengths) - 1)
     needs = draw(st.lists(st.lists(sequence, min_size=1, max_size=5), max_size=20))
-    return lengths, [*needs, *([one] for one in range(len(lengths)))]
+    left = sorted(set(range(len(lengths))) - set(chain.from_iterable(needs)))
+    return lengths, [*needs, *(left[start : start + 3] for start in range(0, len(left), 3))]
 
 
 def cut(lengths: list[int], needs: list[list[int]], *, budget: int, tokens: int) -> list[Shelf]:

@@ -168,9 +168,11 @@ class TestIndex:
         assert warnings == []
         index.close()
 
-    def test_a_planted_pickle_is_refused_and_never_executed(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("text", [False, True])
+    def test_a_planted_pickle_is_refused_and_never_executed(self, tmp_path: Path, text: bool) -> None:
         folder, witness = filled(tmp_path / "index"), tmp_path / "executed"
-        tampered(folder, "UPDATE Cache SET value = ?, mode = 4", (pickle.dumps(Planted(witness)),))
+        planted = pickle.dumps(Planted(witness), protocol=0)
+        tampered(folder, "UPDATE Cache SET value = ?, mode = 4", (planted.decode() if text else planted,))
         index, warnings = opened(folder)
         assert index.get("key") is None
         index.set("key", "again")

@@ -10,14 +10,13 @@ import pytest
 
 from tests.evaluation.small_checkpoints import plainly_scored
 from tests.sources.small_mirror import HAS_REAL_MIRROR, REAL_MIRROR
-from xfer_bench.evaluation.cache import PredictionStore
 from xfer_bench.evaluation.discovery import discover
 from xfer_bench.evaluation.request import Ask
+from xfer_bench.evaluation.sweep import Evaluator
 from xfer_bench.metrics import accuracy
 from xfer_bench.models import starter
 from xfer_bench.models.heads import with_fresh_head
 from xfer_bench.models.vocabulary import trim
-from xfer_bench.pipeline import evaluate
 from xfer_bench.results import Results
 from xfer_bench.sources.source import Sources
 from xfer_bench.tasks import TASKS
@@ -58,22 +57,19 @@ def checkpoint(items: dict[str, pl.DataFrame], tmp_path_factory: pytest.TempPath
 
 
 def test_xcopa_scores_as_transformers_does(checkpoint: Path, items: dict[str, pl.DataFrame], tmp_path: Path) -> None:
-    with PredictionStore(tmp_path / "store") as store:
-        predictions, skipped = evaluate(
-            discover([str(checkpoint)]),
-            Ask(tasks=("xcopa",), limit=LIMIT),
-            sources=Sources(data_root=REAL_MIRROR),
-            tasks=TASKS,
-            store=store,
-            results=Results(tmp_path / "results"),
-        )
-    assert skipped == ()
+    evaluator = Evaluator(sources=Sources(data_root=REAL_MIRROR), store=tmp_path / "store", devices="cpu")
+    ask = Ask(tasks=("xcopa",), limit=LIMIT)
+    done = evaluator.evaluate(discover([str(checkpoint)]), ask, results=Results(tmp_path / "results"))
+    assert (done.skipped, done.failed) == ((), ())
+    # The quick forward pass, not the one that it is compared with.
+    assert [one.path for one in done.accounts] == ["packed"]
+    predictions = done.predictions()
     assert len(items) == 12
     every = plainly_scored(checkpoint, pl.concat(items.values()))
     accuracies = {}
     for position, (language, frame) in enumerate(items.items()):
         plain = every[position * LIMIT : (position + 1) * LIMIT]
-        ours = predictions.filter(language=language)
+        ours = predictions.filter(language=language).sort(pl.col("item").cast(pl.Int64))
         assert ours["item"].to_list() == frame["item"].to_list()
         np.testing.assert_allclose(ours["scores"].to_list(), plain, atol=1e-5, rtol=0)
         answers = np.argmax(plain, axis=1)

@@ -16,10 +16,8 @@ from xfer_bench.evaluation.digests import (
 )
 from xfer_bench.evaluation.discovery import Scorable
 from xfer_bench.models.labels import output_order
+from xfer_bench.models.origin import CONTENT
 from xfer_bench.tasks.task import Format
-
-# It says who asks, not what the checkpoint computes, and a study writes into it while others evaluate.
-_NOT_CONTENT = ("lineage.json",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +91,8 @@ def folders(checkpoint: Scorable) -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [file for file in sorted(folder.iterdir()) if file.is_file() and file.name not in _NOT_CONTENT]
+    # Nothing else: a study writes lineages, and a trainer its logs, into folders that others evaluate meanwhile.
+    return sorted({file for pattern in CONTENT for file in folder.glob(pattern) if file.is_file()})
 
 
 def _unreadable(checkpoint: Scorable, error: OSError) -> CheckpointError:
