@@ -159,9 +159,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_the_lesson_kept(error: Exceptio
 
 def test_one_sequence_that_does_not_fit_is_refused_by_name() -> None:
     scorer = Scorer(name="wide", forward=Narrow(3, REFUSALS[0]), device=CPU)  # type: ignore[arg-type]
-    with pytest.raises(
-        CheckpointError, match=r"^wide: the memory of cpu does not suffice for one sequence of 4"
-    ):
+    with pytest.raises(CheckpointError, match=r"^wide: the memory of cpu does not suffice for one sequence of 4"):
         scorer.scores([made_up(8, tokens=4)])
 
 

@@ -1,25 +1,21 @@
 """`kill -9` at any moment, and several processes at once: nothing finished is lost, scored twice or wrong."""
 
+import os
 import random
+import signal
 import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from multiprocessing import active_children
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from tests.evaluation.processes import LANGUAGES, SLOWLY, Place, long_mirror, rows_in, same
+from tests.evaluation.processes import ITEMS, LANGUAGES, SLOWLY, Place, long_mirror, rows_in, same
 from tests.evaluation.small_checkpoints import choosing
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """Two checkpoints to be scored in three languages."""
-    root = tmp_path_factory.mktemp("kills")
-    folders = tuple(choosing(root / f"seed-{seed}", seed=seed) for seed in (0, 1))
-    return Place(mirror=long_mirror(root / "mirror"), checkpoints=folders, folder=root / "whole")
+from xfer_bench.progress import Update
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +30,13 @@ class Whole:
     cached: float
 
 
-@pytest.fixture(scope="module")
-def whole(place: Place) -> Whole:
+def to_be_scored(root: Path, *, items: int = ITEMS) -> Place:
+    """Two checkpoints to be scored in three languages."""
+    folders = tuple(choosing(root / f"seed-{seed}", seed=seed) for seed in (0, 1))
+    return Place(mirror=long_mirror(root / "mirror", items=items), checkpoints=folders, folder=root / "whole")
+
+
+def uninterrupted(place: Place) -> Whole:
     began = time.monotonic()
     predictions = place.evaluate().predictions()
     scored = time.monotonic()
@@ -43,6 +44,16 @@ def whole(place: Place) -> Whole:
     asked = time.monotonic()
     assert started.ended()[0] == 0
     return Whole(predictions=predictions, seconds=scored - began, cached=time.monotonic() - asked)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    return to_be_scored(tmp_path_factory.mktemp("kills"))
+
+
+@pytest.fixture(scope="module")
+def whole(place: Place) -> Whole:
+    return uninterrupted(place)
 
 
 @dataclass(kw_only=True)
@@ -64,7 +75,9 @@ class Campaign:
         before, earlier = place.held(), set(place.files())
         missing = 1 - len(before) / len(self.whole.predictions)
         started = place.started(*SLOWLY)
-        time.sleep(self.moments.uniform(0, self.whole.cached + self.whole.seconds * missing))
+        # One with everything scored is let finish more often than not, so that most kills come while there is work.
+        span = self.whole.cached + self.whole.seconds * missing if missing else 4 * self.whole.cached
+        time.sleep(self.moments.uniform(0, span))
         started.process.kill()
         code, said = started.ended()
         assert not any("error" in line or "warning" in line for line in said)
@@ -132,10 +145,9 @@ def test_three_kills_lose_and_repeat_nothing(place: Place, whole: Whole, tmp_pat
 
 
 @pytest.mark.slow
-def test_fifty_kills_lose_and_repeat_nothing(
-    place: Place, whole: Whole, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    done = campaign(replace(place, folder=tmp_path / "here"), whole, kills=50, seed=1)
+def test_fifty_kills_lose_and_repeat_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = to_be_scored(tmp_path, items=4 * ITEMS)
+    done = campaign(place, uninterrupted(place), kills=50, seed=1)
     with capsys.disabled():
         stages = ", ".join(f"{count} {name}" for name, count in done.stages.most_common())
         sys.stderr.write(f"\n{done.kills} kills ({stages}); {done.finished} evaluations finished\n")
@@ -163,3 +175,26 @@ def test_processes_at_once_share_a_store(place: Place, whole: Whole, tmp_path: P
     assert all(sealed(file) for file in places[0].files())
     assert places[0].evaluate().accounts == ()
     assert len(list((store / "tokens").iterdir())) == len(LANGUAGES)
+
+
+def test_a_killed_worker_fails_one_checkpoint_by_name_and_loses_nothing(
+    place: Place, whole: Whole, tmp_path: Path
+) -> None:
+    here = replace(place, folder=tmp_path / "here")
+    first, second = here.checkpoints
+    victims: list[int] = []
+
+    def kill(update: Update) -> None:
+        if update.whole == "evaluation" and update.done and not victims:
+            victims.append(active_children()[0].pid or 0)
+            os.kill(victims[0], signal.SIGKILL)
+
+    done = here.evaluate(progress=kill, devices="cpu,cpu")
+    assert done.failed == (f"{first}: the process that scores on cpu ended unexpectedly (killed, or out of memory?)",)
+    assert [account.checkpoint for account in done.accounts] == [str(second)]
+    missing = len(whole.predictions) - len(here.held())
+    assert 0 < missing < len(whole.predictions) // 2
+    again = here.evaluate()
+    assert [account.sequences for account in again.accounts] == [2 * missing]
+    assert same(here.results, whole.predictions)
+    assert active_children() == []

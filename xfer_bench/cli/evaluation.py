@@ -146,6 +146,8 @@ def _report(done: "Evaluated", *, out: Path, output: Format) -> None:
             typer.echo(line, err=True)
         typer.echo(f"predictions in {out}", err=True)
     if done.failed:
+        if len(done.failed) == 1 and not done.tallies:
+            raise CheckpointError(done.failed[0])
         for reason in done.failed:
             typer.echo(f"failed: {reason}", err=True)
         raise CheckpointError(f"{len(done.failed)} checkpoints could not be scored; all others are in {out}")

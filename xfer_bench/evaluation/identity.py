@@ -1,6 +1,7 @@
 """What a checkpoint is, as digests of its files: remembered by their stamps, computed again when one changes."""
 
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ def folders(checkpoint: Scorable) -> list[Path]:
 
 def _files(folder: Path) -> list[Path]:
     # Nothing else: a study writes lineages, and a trainer its logs, into folders that others evaluate meanwhile.
-    return sorted({file for pattern in CONTENT for file in folder.glob(pattern) if file.is_file()})
+    return [file for file in sorted(folder.iterdir()) if any(fnmatch(file.name, pattern) for pattern in CONTENT)]
 
 
 def _unreadable(checkpoint: Scorable, error: OSError) -> CheckpointError:

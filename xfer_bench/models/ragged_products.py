@@ -2,7 +2,7 @@
 
 What pays was measured on two AVX-512 cores at the starter's shape (2,048 tokens; hidden 384, feed-forward 1,536):
 buffers that are kept between batches (fresh memory for the feed-forward's result can double its time); the bias of
-the wide product as one more column of its weights, since adding it first is another pass over 12 MB (4 % of a layer);
+the wide product as more columns of its weights, since adding it first is another pass over 12 MB (4 % of a layer);
 adding onto the residual inside the product; weights packed ahead of time in bf16 (3 %).
 """
 
