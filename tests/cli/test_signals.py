@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -14,7 +15,7 @@ import polars as pl
 import psutil
 import pytest
 
-from tests.evaluation.processes import ITEMS, LANGUAGES, SLOWLY, Place, Started, long_mirror, same
+from tests.evaluation.processes import CHECKOUT, ITEMS, LANGUAGES, SLOWLY, Place, Started, long_mirror, same
 from tests.evaluation.small_checkpoints import choosing
 
 ALL = ITEMS * len(LANGUAGES)
@@ -81,6 +82,7 @@ def test_a_signal_while_scoring(
     assert same(here.results, whole)
 
 
+@pytest.mark.slow
 def test_processes_end_with_the_one_that_started_them(place: Place, tmp_path: Path) -> None:
     here = replace(place, folder=tmp_path / "here")
     started = here.started(*SLOWLY, "--devices", "cpu,cpu", talk=0)
@@ -90,6 +92,33 @@ def test_processes_end_with_the_one_that_started_them(place: Place, tmp_path: Pa
     started.process.kill()
     assert started.ended()[0] == -signal.SIGKILL
     assert psutil.wait_procs(workers, timeout=SOON)[1] == []
+
+
+# A finalizer runs, and the signal comes meanwhile: Python drops whatever is raised in one.
+IN_A_FINALIZER = """
+import os, signal, time
+from xfer_bench import cli
+
+class Last:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0)
+
+def app():
+    Last()
+    time.sleep(60)
+
+cli.app = app
+cli.main()
+"""
+
+
+def test_a_signal_in_a_finalizer_is_not_lost() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_FINALIZER], capture_output=True, text=True, timeout=SOON, check=False, cwd=CHECKOUT
+    )
+    assert done.returncode == 128 + signal.SIGTERM
+    assert done.stderr == f"stopped by SIGTERM; {GOES_ON}\n"
 
 
 @pytest.mark.slow

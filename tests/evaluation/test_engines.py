@@ -141,18 +141,17 @@ def test_answers_larger_than_a_pipe_holds_do_not_block(two: Processes, checkpoin
     assert shapes == [(30_000, 3)] * 6
 
 
-def test_closing_ends_the_processes_whatever_they_are_at(checkpoints: dict[str, Scorable]) -> None:
-    engine = Processes(["cpu", "cpu"], "fp32")
-    engine.begin(checkpoints["classes"])
-    processes = [psutil.Process(pid) for pid in engine.pids]
+def test_closing_ends_the_processes_whatever_they_are_at(two: Processes, checkpoints: dict[str, Scorable]) -> None:
+    two.begin(checkpoints["classes"])
+    processes = [psutil.Process(pid) for pid in two.pids]
     # Each of them has minutes of work before it.
     endless = (made_up(200, tokens=50),) * 20_000
-    next(engine.scores([SHELVES[0], SHELVES[1], endless, endless]))
+    next(two.scores([SHELVES[0], SHELVES[1], endless, endless]))
     began = monotonic()
-    engine.close()
+    two.close()
     assert monotonic() - began < 30
     assert not any(process.is_running() for process in processes)
-    assert not {process.pid for process in processes} & {child.pid for child in active_children()}
+    assert active_children() == []
 
 
 def test_one_device_is_this_process() -> None:

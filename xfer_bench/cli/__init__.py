@@ -3,13 +3,18 @@
 import os
 import signal
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from xfer_bench import __version__
 from xfer_bench.cli import cache, evaluation, exchange, results, study, tasks
 from xfer_bench.errors import XferBenchError
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 app = typer.Typer(
     name="xfer-bench",
@@ -45,6 +50,7 @@ def options(
 
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
+_AT_ONCE = 0.01
 
 
 class Stopped(BaseException):
@@ -60,18 +66,22 @@ def main() -> None:
 
     On SIGINT and SIGTERM what is finished is saved, and the exit code is the shell's (128 and the signal's number).
     """
+    usual = sys.unraisablehook
+    sys.unraisablehook = partial(_unraisable, usual)
     for number in _STOPPING:
         signal.signal(number, _stop)
     try:
         _run()
     except Stopped as stop:
-        for number in _STOPPING:
+        for number in (*_STOPPING, signal.SIGALRM):
             signal.signal(number, signal.SIG_IGN)
         name = signal.Signals(stop.number).name
         typer.echo(f"stopped by {name}; the same command goes on where this one stopped", err=True)
         sys.stdout.flush()
         # At once: a usual exit would wait for a thread that loads the next checkpoint's weights.
         os._exit(128 + stop.number)
+    finally:
+        sys.unraisablehook = usual
 
 
 def _run() -> None:
@@ -84,3 +94,13 @@ def _run() -> None:
 
 def _stop(number: int, frame: object) -> None:  # noqa: ARG001 - the signature is Python's
     raise Stopped(number)
+
+
+def _unraisable(usual: "Callable[[UnraisableHookArgs], object]", dropped: "UnraisableHookArgs") -> None:
+    """Python drops what is raised in a finalizer, and a signal may come while one runs: then ask again at once."""
+    stop = dropped.exc_value
+    if isinstance(stop, Stopped):
+        signal.signal(signal.SIGALRM, lambda _, frame: _stop(stop.number, frame))
+        signal.setitimer(signal.ITIMER_REAL, _AT_ONCE)
+    else:
+        usual(dropped)
