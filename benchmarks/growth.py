@@ -68,14 +68,13 @@ def _child(task: dict[str, object]) -> None:
     from xfer_bench import Sources
     from xfer_bench.evaluation.discovery import discover
     from xfer_bench.evaluation.request import Ask
-    from xfer_bench.evaluation.scoring import Account
     from xfer_bench.evaluation.sweep import Evaluator
     from xfer_bench.results import Results
 
     folder, columns = Path(str(task["folder"])), int(str(task["columns"]))
     name = f"{task['count']}-{columns}"
     evaluator = Evaluator(sources=Sources(data_root=Path(str(task["root"]))), store=folder / f"store-{name}")
-    accounts: list[Account] = []
+    accounts: list[Any] = []
     for head, tasks, languages in (("nli", "xnli", XNLI[:columns]), ("choice", "xcopa", XCOPA[: max(0, columns - 15)])):
         if languages:
             places = sorted(str(path) for path in (folder / head).iterdir())[: int(str(task["count"]))]
