@@ -33,13 +33,15 @@ def main() -> None:
     options.add_argument("--child", help=argparse.SUPPRESS)
     asked = options.parse_args()
     if asked.child:
-        _child(json.loads(asked.child))
+        task = json.loads(asked.child)
+        (_make if "make" in task else _child)(task)
         return
     if asked.data_root is None:
         sys.exit("skipped: no mirror of the data sets; --data-root DIR or XFER_BENCH_DATA=DIR")
     print("checkpoints columns |   cold s  start s  besides s/checkpoint  peak MB |   warm s  peak MB")
     with tempfile.TemporaryDirectory() as folder:
-        _models(Path(folder), max(asked.checkpoints))
+        # In a process of its own: the peak that the system tells of a new process counts that of its parent.
+        _run({"make": max(asked.checkpoints), "folder": folder})
         for count in asked.checkpoints:
             for columns in asked.columns:
                 _measure(Path(folder), count, columns, asked.limit, asked.data_root.resolve())
@@ -86,8 +88,8 @@ def _child(task: dict[str, object]) -> None:
     print(json.dumps({"besides": besides, "all": [one.all for one in accounts], "peak": peak}))
 
 
-def _models(folder: Path, count: int) -> None:
-    """`count` small random models for each head, with the starter's tokenizer."""
+def _make(task: dict[str, object]) -> None:
+    """So many small random models for each head, with the starter's tokenizer."""
     import torch
     from transformers import AutoModelForMultipleChoice, AutoModelForSequenceClassification, AutoTokenizer, BertConfig
 
@@ -95,6 +97,7 @@ def _models(folder: Path, count: int) -> None:
     from xfer_bench.models.origin import local_folder, resolve
     from xfer_bench.tasks.nli import NLI
 
+    folder, count = Path(str(task["folder"])), int(str(task["make"]))
     with quiet():
         tokenizer = AutoTokenizer.from_pretrained(local_folder(resolve("starter")))
         labels = dict(enumerate(NLI.labels))
@@ -115,6 +118,7 @@ def _models(folder: Path, count: int) -> None:
                 place = folder / head / f"{seed:03}"
                 kind.from_config(config).save_pretrained(place)
                 _tokenizer(tokenizer, place, like=folder / "nli" / "000")
+    print("{}")
 
 
 def _tokenizer(tokenizer: Any, place: Path, *, like: Path) -> None:

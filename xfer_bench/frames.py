@@ -4,6 +4,7 @@ ITEMS        what a source gives: one row per item, ready to be encoded
 BLOCK        what one evaluation gives: one row per item scored by one set of weights
 PREDICTIONS  a block's columns joined with the run that asked for it: the one truth that users read
 STAGES       one row per stage of each run: what was trained, on how much, and how it did on its own development data
+CONTRASTS    the comparisons that the study named as its question before it looked at any score
 SCORES       accuracy per run, task, variant, split and language, in points (0-100)
 GAINS        a score minus the baseline's with the same target seed, in points
 
@@ -73,7 +74,11 @@ STAGES: Columns = {
     "development_accuracy": pl.Float64(),
     "development_items": pl.Int64(),
     "seconds": pl.Float64(),
+    "initial_accuracy": pl.Float64(),
+    "development_majority": pl.Float64(),
 }
+
+CONTRASTS: Columns = {"arm": pl.String(), "against": pl.String()}
 
 SCORES: Columns = {
     "task": pl.String(),
@@ -89,14 +94,20 @@ SCORES: Columns = {
 GAINS: Columns = {**SCORES, "baseline": pl.String(), "baseline_accuracy": pl.Float64(), "gain": pl.Float64()}
 
 
+# What folders of earlier versions lack; null there.
+_LATER = frozenset({"initial_accuracy", "development_majority"})
+
+
 def conform(frame: pl.DataFrame, columns: Columns) -> pl.DataFrame:
     """The frame with exactly these columns, in this order and of these types.
 
-    Columns beyond the schema are dropped. Raises ResultsError naming the column that is missing or of a type that
+    Columns beyond the schema are dropped, and those that earlier versions did not write are null. Raises ResultsError naming the column that is missing or of a type that
     cannot be converted without loss.
     """
     missing = [name for name in columns if name not in frame.columns]
-    if missing:
+    if missing and _LATER.issuperset(missing):
+        frame = frame.with_columns(pl.lit(None, dtype=columns[name]).alias(name) for name in missing)
+    elif missing:
         raise ResultsError(f"the table lacks the column {missing[0]!r}; it has {', '.join(frame.columns) or 'none'}")
     try:
         return frame.select(pl.col(name).cast(dtype, strict=True) for name, dtype in columns.items())

@@ -102,6 +102,9 @@ def _write(results: Results, holders: Mapping[str, Mapping[Path, list[Path]]], s
         repeated += united.repeated
     if not stages.is_empty():
         results.add_stages(stages)
+    named = pl.concat([source.contrasts() for source in sources])
+    if not named.is_empty():
+        results.declare(named)
     return Merged(runs=len(holders), rows=rows, repeated=repeated)
 
 

@@ -12,7 +12,7 @@ from xfer_bench.errors import CheckpointError
 from xfer_bench.evaluation.discovery import discover
 from xfer_bench.evaluation.request import Ask
 from xfer_bench.evaluation.sweep import Evaluator
-from xfer_bench.frames import STAGES, conform
+from xfer_bench.frames import CONTRASTS, STAGES, conform
 from xfer_bench.models.origin import Origin, local_folder, resolve
 from xfer_bench.models.size import layer_weights
 from xfer_bench.plan import Plan, Run, Stage, plan, rows_of
@@ -101,6 +101,7 @@ def train_study(prepared: Prepared, place: Place, *, progress: Progress = silent
                 store.claim(finished[stage.key], run)
     progress(Update(whole="training", finished=len(stages), pieces=len(stages)))
     place.results.add_stages(stage_table(prepared.plan, finished))
+    place.results.declare(contrast_table(prepared.plan.study))
     return {run.name: finished[run.stages[-1].key] for run in prepared.plan.runs}
 
 
@@ -132,6 +133,11 @@ def stage_table(planned: Plan, checkpoints: Mapping[str, Checkpoint]) -> pl.Data
         for position, stage in enumerate(run.stages)
     ]
     return conform(pl.DataFrame(rows, schema=STAGES), STAGES)
+
+
+def contrast_table(study: Study) -> pl.DataFrame:
+    """CONTRASTS: what the study names as its question; no rows when it names none."""
+    return pl.DataFrame([one.model_dump() for one in study.primary], schema=CONTRASTS)
 
 
 def _stage_row(run: Run, position: int, lineage: Mapping[str, Any]) -> dict[str, Any]:

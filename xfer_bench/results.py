@@ -2,7 +2,8 @@
 
     FOLDER/
     ├── predictions/   one file per run, task, split and variant; PREDICTIONS
-    └── stages.parquet                                            STAGES
+    ├── stages.parquet                                            STAGES
+    └── contrasts.parquet                                         CONTRASTS
 
 File names are for people: what a file holds is said by its columns alone. Anyone reads all of it with
 `polars.read_parquet("FOLDER/predictions/*.parquet")`.
@@ -22,7 +23,7 @@ import polars as pl
 
 from xfer_bench.durable import whole_folder, write_bytes
 from xfer_bench.errors import ResultsError
-from xfer_bench.frames import PREDICTIONS, STAGES, Columns, conform
+from xfer_bench.frames import CONTRASTS, PREDICTIONS, STAGES, Columns, conform
 
 _FILE = ["run", "task", "split", "variant"]
 _REPLACED = [*_FILE, "language"]
@@ -96,6 +97,16 @@ class Results:
             return pl.DataFrame(schema=STAGES)
         return _read(self._stages, STAGES)
 
+    def declare(self, contrasts: pl.DataFrame) -> None:
+        """Keeps CONTRASTS as the study's own question, instead of what was there."""
+        _write(self._contrasts, conform(contrasts, CONTRASTS).unique(maintain_order=True))
+
+    def contrasts(self) -> pl.DataFrame:
+        """The CONTRASTS that the study named; an empty frame when it named none."""
+        if not self._contrasts.exists():
+            return pl.DataFrame(schema=CONTRASTS)
+        return _read(self._contrasts, CONTRASTS)
+
     def files(self) -> list[Path]:
         """The files of predictions, by name. Raises ResultsError when there is no such folder, or none in it."""
         if not self.folder.is_dir():
@@ -128,6 +139,10 @@ class Results:
     @property
     def _stages(self) -> Path:
         return self.folder / "stages.parquet"
+
+    @property
+    def _contrasts(self) -> Path:
+        return self.folder / "contrasts.parquet"
 
 
 def rows_of_run(run: str, files: Iterable[Path]) -> pl.DataFrame:

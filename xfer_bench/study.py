@@ -158,12 +158,19 @@ class Seeds(_Value):
         return tuple((first, second) for first in self.intermediate for second in self.target)
 
 
+class Contrast(_Value):
+    """A comparison of two arms: the gain of `arm` over `against`, on each target."""
+
+    arm: Name
+    against: Name
+
+
 class Study(_Value):
     """A whole study.
 
     model: `starter`, a local directory or a Hub id. head: `fresh` trains every stage's head anew, `keep` carries it
     over where the formats match; the same for all arms. trim_vocabulary drops the token rows that no text of the
-    study uses.
+    study uses. primary: the contrasts that are the study's question; whatever else is compared is secondary.
     """
 
     name: Name
@@ -176,6 +183,7 @@ class Study(_Value):
     recipe: Recipe = Recipe()
     arms: tuple[Arm, ...] = Field(min_length=1)
     targets: tuple[Target, ...] = Field(min_length=1)
+    primary: tuple[Contrast, ...] = ()
 
     @field_validator("base_recipe")
     @classmethod
@@ -195,6 +203,17 @@ class Study(_Value):
     def _have_their_own_settings(cls, targets: tuple[Target, ...]) -> tuple[Target, ...]:
         _refuse_doubles([f"{target.task} ({target.setting})" for target in targets], "the target {} is given twice")
         return targets
+
+    @model_validator(mode="after")
+    def _contrasts_its_arms(self) -> Self:
+        names = [arm.name for arm in self.arms]
+        for one in self.primary:
+            for name in (one.arm, one.against):
+                if name not in names:
+                    raise ValueError(f"primary: no arm named {name!r}; the arms are {', '.join(names)}")
+            if one.arm == one.against:
+                raise ValueError(f"primary: {one.arm!r} cannot be compared with itself")
+        return self
 
     @classmethod
     def from_toml(cls, path: Path) -> "Study":
@@ -267,7 +286,7 @@ def _allowed(place: tuple[int | str, ...]) -> list[str]:
     """The keys of the table that a path leads to."""
     tables: dict[str, type[BaseModel]] = {
         "seeds": Seeds, "recipe": Recipe, "arms": Arm, "stages": StageSpec, "train": StageSpec,
-        "targets": Target,
+        "targets": Target, "primary": Contrast,
     }  # fmt: skip
     names = [part for part in place if isinstance(part, str)]
     table = tables[names[-1]] if names else Study

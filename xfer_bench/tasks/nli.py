@@ -34,6 +34,7 @@ XNLI = Task(
     chance=_CHANCE,
     parallel=True,
     settings=MappingProxyType({"NLI": ("mnli",)}),
+    averages_english=True,
 )
 
 # The parallel validation items as a small training set in any mix of languages: the same content, and only the

@@ -68,6 +68,7 @@ QUICKSTART_XNLI = Task(
     chance=1 / 3,
     parallel=True,
     settings=MappingProxyType({"NLI": ("quickstart_nli",)}),
+    averages_english=True,
 )
 
 QUICKSTART_COPA = Task(

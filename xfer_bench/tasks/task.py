@@ -66,6 +66,7 @@ class Task:
         for a task that is no target.
     barred: target task to the reason why this task may not be an intermediate task before it.
     chance: accuracy of guessing (a fraction).
+    averages_english: whether the benchmark's published average counts English, as XNLI's does.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Task:
     settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     barred: Mapping[str, str] = field(default_factory=dict)
     variant: str = "published"
+    averages_english: bool = False
 
     @property
     def languages(self) -> tuple[str, ...]:

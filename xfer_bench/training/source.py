@@ -10,5 +10,5 @@ def training_source() -> str:
     """Digest of the training code and of the model code that it runs."""
     here = Path(__file__).parent
     there = Path(models.__file__).parent
-    code = [here / name for name in ("batches.py", "stages.py", "trainer.py")]
+    code = [here / name for name in ("batches.py", "probe.py", "stages.py", "trainer.py")]
     return source_digest(*code, *(there / name for name in ("encoding.py", "heads.py", "precision.py")))

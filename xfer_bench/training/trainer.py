@@ -22,6 +22,7 @@ from transformers import (
 from transformers.trainer_utils import EvalPrediction
 
 from xfer_bench.errors import TrainingError
+from xfer_bench.metrics import INTERMEDIATE
 from xfer_bench.models.encoding import encode
 from xfer_bench.models.heads import Headed, freeze, quiet
 from xfer_bench.models.precision import best_device, chosen
@@ -32,6 +33,7 @@ from xfer_bench.study import Recipe
 from xfer_bench.tasks.task import Format
 from xfer_bench.training.batches import Batches, fixed_order
 from xfer_bench.training.checkpoints import newest_state, seal_state
+from xfer_bench.training.probe import initial_accuracy
 
 
 class Positions(Dataset[int]):
@@ -135,8 +137,9 @@ def fit(
     """Train `headed.model` in place on a stage's (training, development) rows.
 
     work: where resumable states are kept; the newest whole one is resumed.
-    Returns the facts of the training: steps, examples and tokens seen, development accuracy in points, seconds,
-    device and precision.
+    Returns the facts of the training: steps, examples and tokens seen, development accuracy and the share of the
+    commonest answer there in points, seconds, device and precision; of an intermediate stage also what a head on the
+    frozen encoder reaches before it.
     """
     recipe = stage.recipe
     longest = min(recipe.max_length, headed.longest)
@@ -148,6 +151,7 @@ def fit(
     freeze(headed.model, embeddings=recipe.freeze_embeddings, layers=recipe.freeze_layers)
     device = best_device()
     precision = chosen(recipe.precision, device)
+    before = initial_accuracy(headed, training, development, device=device) if stage.role == INTERMEDIATE else None
     selects = recipe.selection == "best" and rows[1].frame.height >= recipe.minimum_development
     resumed = newest_state(work)
     reporter = Reporter(
@@ -170,14 +174,16 @@ def fit(
         # The loss is looked at every few steps only; weights that are no numbers never become a checkpoint.
         if not all(bool(torch.isfinite(weights).all()) for weights in headed.model.parameters()):
             raise TrainingError(f"{reporter.label}: the weights are no longer numbers; lower the learning rate")
-        accuracy = trainer.evaluate()["eval_accuracy"]
+        measured = trainer.evaluate()
     seen = trainer.state.global_step * recipe.batch_size
     return {
         "steps": trainer.state.global_step,
         "examples": min(seen, len(order)),
         "tokens": sum(lengths[item] for item in order[:seen]),
         "truncated_sequences": training.sequences.truncated,
-        "development_accuracy": 100.0 * accuracy,
+        "development_accuracy": 100.0 * measured["eval_accuracy"],
+        "development_majority": 100.0 * measured["eval_majority"],
+        "initial_accuracy": before,
         "development_items": rows[1].frame.height,
         "seconds": reporter.seconds,
         "device": device.type,
@@ -254,4 +260,6 @@ def _answers(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def _accuracy(prediction: EvalPrediction) -> dict[str, float]:
-    return {"accuracy": float(np.mean(prediction.predictions == prediction.label_ids))}
+    answers = np.asarray(prediction.predictions)
+    _, counts = np.unique(answers, return_counts=True)
+    return {"accuracy": float(np.mean(answers == prediction.label_ids)), "majority": float(counts.max() / len(answers))}
