@@ -337,3 +337,11 @@ def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path, predictions: pl.Dat
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "ResultsError: cannot write" in done.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
+
+
+def test_the_questions_of_both_studies_are_kept(tmp_path: Path, predictions: pl.DataFrame) -> None:
+    arms = [saved(tmp_path / arm, predictions.filter(arm=arm)) for arm in ("none", "mixed")]
+    for folder, against in zip(arms, ("none", "english"), strict=True):
+        Results(folder).declare(pl.DataFrame({"arm": ["mixed"], "against": [against]}))
+    merge(arms, tmp_path / "all")
+    assert Results(tmp_path / "all").contrasts().rows() == [("mixed", "none"), ("mixed", "english")]

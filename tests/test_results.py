@@ -229,3 +229,19 @@ def test_reading_results_needs_neither_torch_nor_matplotlib_nor_scipy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_the_question_of_a_study_is_kept_and_replaced_as_a_whole(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    assert results.contrasts().is_empty()
+    results.declare(pl.DataFrame({"arm": ["a", "a"], "against": ["b", "b"]}))
+    assert results.contrasts().rows() == [("a", "b")]
+    results.declare(pl.DataFrame({"arm": ["c"], "against": ["b"]}))
+    assert results.contrasts().rows() == [("c", "b")]
+
+
+def test_stages_of_earlier_versions_lack_what_was_not_measured_then(tmp_path: Path) -> None:
+    stages = make_stages(make_predictions())
+    stages.drop("initial_accuracy", "development_majority").write_parquet(tmp_path / "stages.parquet")
+    read = Results(tmp_path).stages()
+    assert read["initial_accuracy"].null_count() == read["development_majority"].null_count() == len(stages)

@@ -159,3 +159,16 @@ def test_an_accumulation_is_judged_on_the_whole_recipe(tmp_path: Path) -> None:
         study.stage_recipe(Recipe(micro_batch=4))
     with pytest.raises(StudyError, match=r":9: recipe: micro_batch 4 does not divide batch_size 6"):
         read(tmp_path, GOOD.replace("epochs = 1\n", "batch_size = 6\nmicro_batch = 4\n"))
+
+
+def test_the_primary_contrast_names_two_arms_of_the_study(tmp_path: Path) -> None:
+    named = read(tmp_path, GOOD + '\n[[primary]]\narm = "both"\nagainst = "none"\n')
+    assert [(one.arm, one.against) for one in named.primary] == [("both", "none")]
+    for arm, against, says in (
+        ("other", "none", "no arm named 'other'; the arms are none, both"),
+        ("both", "both", "'both' cannot be compared with itself"),
+    ):
+        with pytest.raises(StudyError, match=says):
+            read(tmp_path, f'{GOOD}\n[[primary]]\narm = "{arm}"\nagainst = "{against}"\n')
+    with pytest.raises(StudyError, match=r"study.toml:\d+: primary.0.than: unknown key; allowed here: against, arm"):
+        read(tmp_path, GOOD + '\n[[primary]]\narm = "both"\nagainst = "none"\nthan = "x"\n')

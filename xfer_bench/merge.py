@@ -77,7 +77,10 @@ def merge(folders: Sequence[str | Path], out: str | Path) -> Merged:
     shared = [_united(run, held).conflicts for run, held in holders.items() if len(held) > 1]
     stages, clashes = _stages(sources)
     _refuse([*(conflict for conflicts in shared for conflict in conflicts), *clashes])
+    questions = pl.concat([source.contrasts() for source in sources])
     with new_folder(Path(out)) as draft:
+        if not questions.is_empty():
+            Results(draft).declare(questions)
         return _write(Results(draft), dict(sorted(holders.items())), stages)
 
 
@@ -102,9 +105,6 @@ def _write(results: Results, holders: Mapping[str, Mapping[Path, list[Path]]], s
         repeated += united.repeated
     if not stages.is_empty():
         results.add_stages(stages)
-    named = pl.concat([source.contrasts() for source in sources])
-    if not named.is_empty():
-        results.declare(named)
     return Merged(runs=len(holders), rows=rows, repeated=repeated)
 
 

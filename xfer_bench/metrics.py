@@ -66,7 +66,7 @@ def baseline_arm(predictions: pl.DataFrame, *, name: str | None = None) -> str:
     """The arm that the others are compared with.
 
     Without a name it is the one arm with no intermediate stage, that is with a null `intermediate_seed` in all its
-    rows. Any arm may be named. Raises ResultsError when there is no such arm, or none or several to choose from.
+    rows. Any arm may be named, and is then looked up. Raises ResultsError when there is no such arm, or none or several to choose from.
     """
     arms = (
         targets_only(predictions)
@@ -79,7 +79,7 @@ def baseline_arm(predictions: pl.DataFrame, *, name: str | None = None) -> str:
     listed = ", ".join(everyone) or "none"
     if name is not None:
         if name not in everyone:
-            raise ResultsError(f"no arm named {name!r} to be the baseline; the arms here are {listed}")
+            raise ResultsError(f"no arm named {name!r}; the arms here are {listed}")
         return name
     candidates: list[str] = arms.filter("plain")["arm"].to_list()
     if not candidates:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xfer_bench.errors import ResultsError
+from xfer_bench.stats.method import Method
 from xfer_bench.stats.paired import paired_test
 
 Outcomes = npt.NDArray[np.int64]
@@ -56,21 +57,21 @@ def test_p_value_is_near_that_of_the_z_test_on_the_differences() -> None:
 def test_swapping_the_systems_flips_the_sign_exactly(seed: int, languages: int, size: int) -> None:
     a, b = two_systems(40, languages, seed=seed)
     clusters = np.arange(40) // size
-    forth, back = (paired_test(*pair, clusters=clusters, resamples=199) for pair in ((a, b), (b, a)))
+    forth, back = (paired_test(*pair, clusters=clusters, method=Method(resamples=199)) for pair in ((a, b), (b, a)))
     assert (back.value, back.low, back.high) == (-forth.value, -forth.high, -forth.low)
     assert back.p_value == forth.p_value
 
 
 def test_identical_systems_have_zero_width_and_p_one() -> None:
     a, _ = two_systems(languages=3)
-    same = paired_test(a, a, resamples=500)
+    same = paired_test(a, a, method=Method(resamples=500))
     assert (same.value, same.low, same.high, same.p_value) == (0, 0, 0, 1)
 
 
 @pytest.mark.parametrize(("first", "second", "gain"), [(1, 1, 0), (0, 0, 0), (1, 0, 100), (0, 1, -100)])
 @pytest.mark.parametrize("n", [1, 5])
 def test_all_right_all_wrong_and_one_item(first: int, second: int, gain: float, n: int) -> None:
-    estimate = paired_test(np.full(n, first), np.full(n, second), resamples=99)
+    estimate = paired_test(np.full(n, first), np.full(n, second), method=Method(resamples=99))
     assert (estimate.value, estimate.low, estimate.high) == (gain, gain, gain)
     assert estimate.p_value == (1 if gain == 0 else 1 / 100)
 
@@ -100,7 +101,9 @@ def test_the_names_of_clusters_do_not_matter_where_their_order_is_kept() -> None
     a, b = two_systems(60)
     numbers = np.arange(60) // 3
     names = np.array([f"premise {number:03d}" for number in numbers])
-    assert paired_test(a, b, clusters=numbers, resamples=99) == paired_test(a, b, clusters=names, resamples=99)
+    assert paired_test(a, b, clusters=numbers, method=Method(resamples=99)) == paired_test(
+        a, b, clusters=names, method=Method(resamples=99)
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,8 +112,8 @@ def test_the_names_of_clusters_do_not_matter_where_their_order_is_kept() -> None
         (np.ones(3), np.ones(4), "same items"),
         (np.ones(0), np.ones(0), "same items"),
         (np.ones((2, 2, 2)), np.ones((2, 2, 2)), "same items"),
-        (np.array([1, np.nan]), np.ones(2), "1 for right and 0 for wrong"),
-        (np.array([1, 2]), np.ones(2), "1 for right and 0 for wrong"),
+        (np.array([1, np.nan]), np.ones(2), "1 is right and 0 is wrong"),
+        (np.array([1, 2]), np.ones(2), "1 is right and 0 is wrong"),
     ],
 )
 def test_nonsense_is_refused(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], message: str) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from xfer_bench.cli.results import Folder
+from xfer_bench.cli.options import Folder
 
 
 class Layout(StrEnum):

@@ -17,6 +17,18 @@ DataRoot: TypeAlias = Annotated[
 ]
 
 
+Folder: TypeAlias = Annotated[Path, typer.Argument(metavar="RESULTS", help="A results folder.")]
+Baseline: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--baseline", metavar="ARM", help="The arm to compare with; by default the one with no stages."),
+]
+Resamples: TypeAlias = Annotated[int, typer.Option("--resamples", min=100, help="Draws of the bootstrap.")]
+Seed: TypeAlias = Annotated[int, typer.Option("--seed", min=0, help="Of what is drawn.")]
+Level: TypeAlias = Annotated[float, typer.Option("--level", help="Of the intervals.")]
+
+RESAMPLES = 10_000
+
+
 class Precision(StrEnum):
     """Arithmetic of the forward pass."""
 

@@ -9,6 +9,7 @@ from xfer_bench.cli.options import DataRoot
 
 if TYPE_CHECKING:
     from xfer_bench.pipeline import Place, Prepared
+    from xfer_bench.training.checkpoints import Checkpoint
 
 StudyFile: TypeAlias = Annotated[
     str, typer.Argument(metavar="STUDY", help="A study file, or the name of one that comes along, such as quickstart.")
@@ -34,8 +35,10 @@ def train(study: StudyFile, out: Out, data_root: DataRoot = None, dry_run: DryRu
 def run(study: StudyFile, out: Out, data_root: DataRoot = None, dry_run: DryRun = False) -> None:
     """Train a study, evaluate it in every language, compare its arms and draw the figures."""
     from xfer_bench.bars import shown
-    from xfer_bench.cli.results import draw, print_comparisons
+    from xfer_bench.cli.compare import compared, of_folder, show
+    from xfer_bench.cli.results import draw
     from xfer_bench.pipeline import evaluate_study
+    from xfer_bench.stats.method import Method
 
     prepared, place = _prepare(study, out, data_root)
     if dry_run:
@@ -44,8 +47,10 @@ def run(study: StudyFile, out: Out, data_root: DataRoot = None, dry_run: DryRun 
     checkpoints = _train(prepared, place)
     with shown() as progress:
         evaluate_study(prepared, place, checkpoints, progress=progress)
-    print_comparisons(place.results)
-    draw(place.results, place.figures)
+    given, method = of_folder(place.results), Method()
+    found = compared(given, baseline=None, method=method)
+    show(found, given, method)
+    draw(place.results, place.figures, found)
 
 
 def _prepare(study: str, out: Path, data_root: Path | None) -> tuple["Prepared", "Place"]:
@@ -74,7 +79,3 @@ def _print_plan(prepared: "Prepared", place: "Place") -> None:
 
     for line in plan_lines(prepared, place.store):
         typer.echo(line)
-
-
-if TYPE_CHECKING:
-    from xfer_bench.training.checkpoints import Checkpoint

@@ -1,100 +1,132 @@
-"""Arms against the baseline: gains, their intervals and p-values, over clusters drawn jointly."""
+"""Arms against each other: gains, their intervals and p-values, over clusters drawn jointly, in declared families."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 
 import numpy as np
 import polars as pl
 
 from xfer_bench.errors import ResultsError
 from xfer_bench.metrics import baseline_arm
-from xfer_bench.stats.bootstrap import Numbers, cluster_sums, p_value, percentile_interval, resample_means
-from xfer_bench.stats.estimates import Comparison
-from xfer_bench.stats.outcomes import Pairing, pairings
+from xfer_bench.stats.bootstrap import Floats
+from xfer_bench.stats.estimates import AVERAGES, Comparison
+from xfer_bench.stats.intervals import simultaneous
+from xfer_bench.stats.measures import Measured, measure
+from xfer_bench.stats.method import Method
+from xfer_bench.stats.multiplicity import adjust
+from xfer_bench.stats.outcomes import pairings
+
+PRIMARY = "primary"
+
+_USUAL = Method()
 
 
 def compare(
     predictions: pl.DataFrame,
     *,
     baseline: str | None = None,
-    resamples: int = 10_000,
-    seed: int = 0,
-    level: float = 0.95,
+    contrast: tuple[str, str] | None = None,
+    primary: Iterable[tuple[str, str]] = (),
+    method: Method = _USUAL,
 ) -> list[Comparison]:
     """Each arm's gain over the baseline on each target, on average and per language.
 
-    The gain is the mean over the arm's runs of their accuracy minus that of the baseline's run with the same target
-    seed. Intervals are percentile intervals of the bootstrap that draws clusters (the premise with its three items in
-    XNLI, the item in XCOPA) jointly over languages, runs and arms: an item in 15 languages is one draw. They are
-    conditional on the seeds, the languages and the intermediate tasks at hand.
+    predictions: PREDICTIONS. baseline: an arm; by default the one without intermediate stages. contrast: (arm, other)
+        instead, only these two, averaged over languages that neither has seen. primary: contrasts that the study
+        named as its question; each comes first, by its headline average on every target.
 
-    Sorted by target and arm; for each, `avg_unseen` (the headline), `avg`, then the languages. An average that would
-    be over no language is absent. Raises ResultsError when runs differ in their languages or items, and when no run
-    has a baseline run.
+    The gain is the mean over the arm's runs of their accuracy minus that of the baseline's run with the same target
+    seed. Over items, the default, intervals are those of the bootstrap that draws clusters (the premise with its three
+    items in XNLI, the item in XCOPA) jointly over languages, runs and arms: an item in 15 languages is one draw. They
+    are then conditional on the seeds, and always on the languages and the intermediate tasks at hand.
+
+    p-values are adjusted within families: the primary contrasts of all targets; each average's arms on all targets;
+    the languages of one arm on one target.
+
+    Sorted by target and arm; for each, `avg_unseen` (the headline), the other averages, then the languages. An average
+    that would be over no language is absent. Raises ResultsError when runs differ in their languages or items, when no
+    run has a partner, and where the method is not defined.
     """
+    arms = None
+    if contrast is not None:
+        if baseline is not None:
+            raise ResultsError("a contrast names both its arms; leave the baseline out")
+        arms, baseline = [baseline_arm(predictions, name=contrast[0])], contrast[1]
     chosen = baseline_arm(predictions, name=baseline)
-    comparisons = [
-        comparison
-        for pairing in pairings(predictions, baseline=chosen)
-        for comparison in _compare(pairing, resamples=resamples, seed=seed, level=level)
+    first = [
+        replace(one, comparison=replace(one.comparison, primary=True))
+        for arm, other in ([] if contrast else primary)
+        for pairing in pairings(
+            predictions, baseline=baseline_arm(predictions, name=other), arms=[baseline_arm(predictions, name=arm)]
+        )
+        for one in measure(pairing, method)[:1]
     ]
-    if not comparisons:
+    rest = [one for pairing in pairings(predictions, baseline=chosen, arms=arms) for one in measure(pairing, method)]
+    if not rest:
         raise ResultsError(
             f"no run shares its task, setting and target seed with a run of the baseline {chosen!r}; "
             "train both with the same target seeds"
         )
-    return comparisons
+    return _in_families([*first, *rest], method)
 
 
 def comparison_frame(comparisons: Sequence[Comparison]) -> pl.DataFrame:
-    """One row per comparison, one column per field; `languages` as codes with spaces between."""
-    rows = [{**asdict(one), "languages": " ".join(one.languages)} for one in comparisons]
-    return pl.DataFrame(rows, infer_schema_length=None, schema_overrides={"seen": pl.Boolean})
-
-
-def _compare(pairing: Pairing, *, resamples: int, seed: int, level: float) -> list[Comparison]:
-    cells = [(arm, name, languages) for arm in pairing.arms for name, languages in pairing.averages.items()]
-    # Whole numbers of right answers; dividing by runs and languages comes after drawing, which is therefore exact.
-    counted = [_count(pairing, arm=arm, languages=languages) for arm, _, languages in cells]
-    after, before, divisors = (np.stack(column, axis=-1) for column in zip(*counted, strict=True))
-    sums, sizes = cluster_sums(after - before, pairing.clusters)
-    draws = resample_means(sums, sizes, resamples=resamples, seed=seed) / divisors
-    gains = sums.sum(axis=0) / sizes.sum() / divisors
-    low, high = percentile_interval(draws, level=level)
-    p_values = p_value(draws, gains)
-    n_items = len(pairing.clusters)
-    return [
-        Comparison(
-            arm=arm,
-            baseline=pairing.baseline,
-            task=pairing.task,
-            setting=pairing.setting,
-            variant=pairing.variant,
-            split=pairing.split,
-            target=pairing.target,
-            language=name,
-            languages=languages,
-            seen=(arm, name) in pairing.seen if languages == (name,) else None,
-            n_items=n_items,
-            n_clusters=len(sizes),
-            n_seeds=sum(pair.arm == arm for pair in pairing.pairs),
-            accuracy=float(100 * after[:, place].sum() / n_items / divisors[place]),
-            baseline_accuracy=float(100 * before[:, place].sum() / n_items / divisors[place]),
-            gain=float(100 * gains[place]),
-            ci_low=float(100 * low[place]),
-            ci_high=float(100 * high[place]),
-            p_value=float(p_values[place]),
-            level=level,
-            resamples=resamples,
-        )
-        for place, (arm, name, languages) in enumerate(cells)
+    """One row per comparison, one column per field; `languages` and `dropped_seeds` with spaces between."""
+    rows = [
+        {
+            **asdict(one),
+            "languages": " ".join(one.languages),
+            "dropped_seeds": " ".join(map(str, one.dropped_seeds)),
+        }
+        for one in comparisons
     ]
+    # A column that is nothing but None would have no type.
+    maybe = ("accuracy_sd", "baseline_sd", "gain_sd", "df", "p_adjusted", "odds_ratio")
+    types = {"seen": pl.Boolean, **dict.fromkeys((*maybe, "simultaneous_low", "simultaneous_high"), pl.Float64)}
+    return pl.DataFrame(rows, infer_schema_length=None, schema_overrides=types)
 
 
-def _count(pairing: Pairing, *, arm: str, languages: tuple[str, ...]) -> tuple[Numbers, Numbers, Numbers]:
-    """Per item, how many runs of the arm were right in these languages, how many of the baseline; and of how many."""
-    pairs = [pair for pair in pairing.pairs if pair.arm == arm]
-    places = pairing.places(languages)
-    after = pairing.right[:, [pair.after for pair in pairs]][:, :, places].sum(axis=(1, 2), dtype=np.int64)
-    before = pairing.right[:, [pair.before for pair in pairs]][:, :, places].sum(axis=(1, 2), dtype=np.int64)
-    return after, before, np.array(len(pairs) * len(places))
+def _in_families(measured: Sequence[Measured], method: Method) -> list[Comparison]:
+    """With what depends on how many tests a family has."""
+    families: dict[str, list[int]] = {}
+    for place, one in enumerate(measured):
+        families.setdefault(_family(one.comparison), []).append(place)
+    done: dict[int, Comparison] = {}
+    for name, places in families.items():
+        some = [measured[place] for place in places]
+        p_adjusted = _adjusted([one.comparison.p_value for one in some], method)
+        bounds = _simultaneous(some, method)
+        for number, place in enumerate(places):
+            low, high = (None, None) if bounds is None else (float(bounds[0][number]), float(bounds[1][number]))
+            done[place] = replace(
+                measured[place].comparison,
+                family=name,
+                family_size=len(places),
+                p_adjusted=p_adjusted[number],
+                simultaneous_low=low,
+                simultaneous_high=high,
+            )
+    return [done[place] for place in range(len(measured))]
+
+
+def _family(one: Comparison) -> str:
+    if one.primary:
+        return PRIMARY
+    if one.language in AVERAGES:
+        return f"{one.language} of arms and targets"
+    return f"languages of {one.arm} on {one.task} {one.split} {one.setting}"
+
+
+def _adjusted(p_values: Sequence[float], method: Method) -> list[float | None]:
+    if method.adjust == "none":
+        return [None] * len(p_values)
+    return [float(p) for p in adjust(np.array(p_values), method=method.adjust)]
+
+
+def _simultaneous(some: Sequence[Measured], method: Method) -> tuple[Floats, Floats] | None:
+    columns = [one.draws for one in some if one.draws is not None]
+    if len(columns) < len(some):
+        return None
+    observed = np.array([one.comparison.gain for one in some])
+    low, high, _ = simultaneous(np.stack(columns, axis=-1), observed, level=method.level)
+    return low, high

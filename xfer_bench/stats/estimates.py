@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 AVG = "avg"
 AVG_UNSEEN = "avg_unseen"
-AVERAGES = (AVG_UNSEEN, AVG)
+AVG_PUBLISHED = "avg_published"
+AVERAGES = (AVG_UNSEEN, AVG, AVG_PUBLISHED)
 ENGLISH = "en"
 
 
@@ -44,13 +45,22 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """An arm against the baseline on one target: its runs minus the baseline's runs with the same target seeds.
+    """An arm against another on one target: its runs minus the other's with the same target seeds.
 
-    language: a code, `avg` (the mean over all languages but English) or `avg_unseen` (over those of `avg` that no
-        compared arm's intermediate data contain); `languages` lists what went in.
+    baseline: the arm that it is measured against. language: a code; `avg` (the mean over all languages but English),
+        `avg_unseen` (over those of `avg` that neither this arm's intermediate data nor those of the arms compared with
+        it contain) or `avg_published` (the benchmark's own convention); `languages` lists what went in.
     seen: the arm's intermediate data contain the language; None for an average.
-    n_seeds: runs of the arm that have a baseline run, all of which are averaged.
-    accuracy, baseline_accuracy, gain, ci_low, ci_high: points. p_value: two-sided.
+    n_seeds: pairs of runs, all of which are averaged. dropped_seeds: target seeds that only one side has.
+    accuracy, baseline_accuracy, gain, ci_low, ci_high, standard_error: points; the two `_sd` and `gain_sd` are over
+        seeds, None with one.
+    over: `items`, or `both` items and seeds. df: degrees of freedom of the t interval, None for the bootstrap's.
+    p_value: two-sided, from `test`. p_adjusted: within the `family`, of `family_size` tests; None where there is none.
+    simultaneous_low, simultaneous_high: points; the max-t interval that holds for the whole family together.
+    smallest_detectable: the gain, in points, that such a comparison finds with the method's power.
+    cohen_h: of the two accuracies. odds_ratio: of items won to items lost; None where none was lost.
+    discordance: share (0-1) of answers in which the two sides differ.
+    primary: named as the study's own question. caution: where such intervals are known to be off; empty elsewhere.
     """
 
     arm: str
@@ -66,14 +76,33 @@ class Comparison:
     n_items: int
     n_clusters: int
     n_seeds: int
+    dropped_seeds: tuple[int | None, ...]
     accuracy: float
+    accuracy_sd: float | None
     baseline_accuracy: float
+    baseline_sd: float | None
     gain: float
+    gain_sd: float | None
     ci_low: float
     ci_high: float
+    standard_error: float
+    df: float | None
     p_value: float
+    p_adjusted: float | None = None
+    family: str = ""
+    family_size: int = 1
+    simultaneous_low: float | None = None
+    simultaneous_high: float | None = None
+    smallest_detectable: float
+    cohen_h: float
+    odds_ratio: float | None
+    discordance: float
+    primary: bool = False
+    over: str
+    test: str
     level: float
     resamples: int
+    caution: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Predictions as arrays: who was right on which item."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +10,14 @@ import polars as pl
 from xfer_bench.errors import ResultsError
 from xfer_bench.metrics import targets_only, with_correct
 from xfer_bench.stats.bootstrap import Numbers
-from xfer_bench.stats.estimates import AVG, AVG_UNSEEN, ENGLISH
+from xfer_bench.stats.estimates import AVG, AVG_PUBLISHED, AVG_UNSEEN, ENGLISH
+from xfer_bench.tasks import TASKS
 
 MISSING = -1
 
 _TARGET = ["task", "variant", "split", "setting", "target"]
+_SEEDS = ["intermediate_seed", "target_seed"]
+_RUN = ["arm", "run", *_SEEDS]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,7 +35,7 @@ class Outcomes:
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """A run and the baseline's run with the same target seed; `after` and `before` are their places in `right`."""
+    """A run and the baseline's run that it is measured against; `after` and `before` are their places in `right`."""
 
     arm: str
     run: str
@@ -48,6 +51,7 @@ class Pairing:
 
     right: (items, runs, languages) int8, 1 right and 0 wrong. clusters: (items,) labels.
     seen: the (arm, language) of which the arm's intermediate data contain the language. Unknown counts as seen.
+    dropped: by arm, the target seeds that only one of the two sides has, and that therefore count on neither.
     """
 
     task: str
@@ -59,6 +63,7 @@ class Pairing:
     pairs: tuple[Pair, ...]
     languages: tuple[str, ...]
     seen: frozenset[tuple[str, str]]
+    dropped: Mapping[str, tuple[int | None, ...]]
     clusters: Numbers
     right: npt.NDArray[np.int8]
 
@@ -69,11 +74,23 @@ class Pairing:
 
     @property
     def averages(self) -> dict[str, tuple[str, ...]]:
-        """What is averaged: `avg_unseen` and `avg` where they have a language, then each language alone."""
+        """What is averaged: `avg_unseen`, `avg` and `avg_published`, then each language alone.
+
+        Unseen are the languages that no arm here, nor the baseline, has in its intermediate data. The published average
+        is the benchmark's own convention, and is there where it is another than `avg`. None is over no language.
+        """
         others = tuple(language for language in self.languages if language != ENGLISH)
-        unseen = tuple(code for code in others if not any((arm, code) in self.seen for arm in self.arms))
-        named = {AVG_UNSEEN: unseen, AVG: others, **{language: (language,) for language in self.languages}}
+        everyone = (*self.arms, self.baseline)
+        unseen = tuple(code for code in others if not any((arm, code) in self.seen for arm in everyone))
+        task = TASKS.get(self.task)
+        published = self.languages if task is not None and task.averages_english else others
+        named = {AVG_UNSEEN: unseen, AVG: others, **({AVG_PUBLISHED: published} if published != others else {})}
+        named |= {language: (language,) for language in self.languages}
         return {name: languages for name, languages in named.items() if languages}
+
+    def pairs_of(self, arm: str) -> list[Pair]:
+        """The runs of one arm with what they are measured against."""
+        return [pair for pair in self.pairs if pair.arm == arm]
 
     def places(self, languages: Sequence[str]) -> list[int]:
         """Where these languages lie in `right`."""
@@ -102,32 +119,52 @@ def tabulate(predictions: pl.DataFrame, *, cells: Sequence[str]) -> Outcomes:
     return Outcomes(cells=rows, items=items, right=right)
 
 
-def pairings(predictions: pl.DataFrame, *, baseline: str) -> Iterator[Pairing]:
+def pairings(predictions: pl.DataFrame, *, baseline: str, arms: Collection[str] | None = None) -> Iterator[Pairing]:
     """Each target of PREDICTIONS with its paired runs; a run without a baseline of its target seed drops out.
+
+    arms: those that are measured against the baseline; by default all others.
 
     Raises ResultsError when a run lacks a language or an item that the others have.
     """
     for key, rows in sorted(
         targets_only(predictions).partition_by(_TARGET, as_dict=True).items(), key=lambda part: [*map(str, part[0])]
     ):
-        matched = _matched_runs(rows, baseline)
+        chosen = rows if arms is None else rows.filter(pl.col("arm").is_in([*arms, baseline]))
+        matched = _matched_runs(chosen, baseline)
         if not matched.is_empty():
-            yield _pairing(dict(zip(_TARGET, map(str, key), strict=True)), rows, matched, baseline)
+            yield _pairing(dict(zip(_TARGET, map(str, key), strict=True)), chosen, matched, baseline)
 
 
 def _matched_runs(rows: pl.DataFrame, baseline: str) -> pl.DataFrame:
-    """One row per paired run: arm, run, intermediate_seed, target_seed, and the baseline's run as `before`."""
-    runs = rows.select("arm", "run", "intermediate_seed", "target_seed").unique()
-    before = runs.filter(pl.col("arm") == baseline).select("target_seed", pl.col("run").alias("before"))
-    twice = before.filter(pl.col("target_seed").is_duplicated()).sort("before")
+    """One row per paired run: arm, run, intermediate_seed, target_seed, and the baseline's run as `before`.
+
+    A baseline with one run for each target seed is shared by all runs with that seed. One with several, from several
+    intermediate seeds, gives each run the one with both of its seeds: its intermediate seeds are its own, so any
+    pairing of them with the other arm's is as good, and this one is the same for everybody.
+    """
+    runs = rows.select(_RUN).unique()
+    before = runs.filter(pl.col("arm") == baseline).select(pl.col("run").alias("before"), *_SEEDS)
+    by = ["target_seed"] if not before["target_seed"].is_duplicated().any() else _SEEDS
+    twice = before.filter(pl.struct(by).is_duplicated()).sort("before")
     if not twice.is_empty():
         raise ResultsError(
             f"the baseline {baseline!r} has several runs with target seed {twice['target_seed'][0]}: "
-            f"{', '.join(twice['before'].head(2))}; it may have one per target seed"
+            f"{', '.join(twice['before'].head(2))}; it may have one per target seed, or per pair of seeds"
         )
     # Checkpoints from elsewhere have no seeds; they pair as they are.
     others = runs.filter(pl.col("arm") != baseline)
-    return others.join(before, on="target_seed", how="inner", nulls_equal=True).sort("arm", "run")
+    return others.join(before.select("before", *by), on=by, how="inner", nulls_equal=True).sort("arm", "run")
+
+
+def _dropped(rows: pl.DataFrame, matched: pl.DataFrame, baseline: str) -> dict[str, tuple[int | None, ...]]:
+    """By arm, the target seeds of its own or the baseline's runs that no pair of it has."""
+    runs = rows.select(_RUN).unique()
+    seeds = {arm: set(some["target_seed"]) for (arm,), some in runs.partition_by("arm", as_dict=True).items()}
+    paired = {arm: set(some["target_seed"]) for (arm,), some in matched.partition_by("arm", as_dict=True).items()}
+    return {
+        arm: tuple(sorted((seeds[arm] | seeds[baseline]) - kept, key=lambda seed: (seed is None, seed)))
+        for arm, kept in paired.items()
+    }
 
 
 def _pairing(names: dict[str, str], rows: pl.DataFrame, matched: pl.DataFrame, baseline: str) -> Pairing:
@@ -136,7 +173,11 @@ def _pairing(names: dict[str, str], rows: pl.DataFrame, matched: pl.DataFrame, b
     outcomes = tabulate(kept, cells=["run", "language"])
     _check_complete(outcomes, kept, where=f"{names['task']} {names['split']}")
     languages: tuple[str, ...] = tuple(sorted(kept["language"].unique()))
-    seen = kept.filter((pl.col("arm") != baseline) & pl.col("seen_in_intermediate").fill_null(value=True))
+    seen = kept.filter(
+        pl.col("seen_in_intermediate").fill_null(value=True)
+        # A checkpoint from elsewhere tells nothing; as the baseline it hides no language from the others.
+        & ((pl.col("arm") != baseline) | pl.col("seen_in_intermediate").is_not_null())
+    )
     pairs = tuple(
         Pair(
             arm=row["arm"],
@@ -154,6 +195,7 @@ def _pairing(names: dict[str, str], rows: pl.DataFrame, matched: pl.DataFrame, b
         pairs=pairs,
         languages=languages,
         seen=frozenset(seen.select("arm", "language").unique().rows()),
+        dropped=_dropped(rows, matched, baseline),
         clusters=outcomes.items["cluster"].to_numpy(),
         right=np.moveaxis(outcomes.right.reshape(len(runs), len(languages), -1), 2, 0),
     )

@@ -1,53 +1,99 @@
-"""Two systems on the same items."""
+"""Systems on the same items, from plain arrays: their accuracies, and how far one is above another."""
 
 import numpy as np
 
 from xfer_bench.errors import ResultsError
-from xfer_bench.stats.bootstrap import Numbers, cluster_sums, p_value, percentile_interval, resample_means
+from xfer_bench.stats.bootstrap import Floats, Numbers, cluster_sums, p_value, resample_means
 from xfer_bench.stats.estimates import Estimate
+from xfer_bench.stats.intervals import interval, jackknife_means, p_by_inversion
+from xfer_bench.stats.mcnemar import mcnemar
+from xfer_bench.stats.method import Method
+from xfer_bench.stats.permutation import permutation_p
+
+_USUAL = Method()
 
 
-def paired_test(
-    a: Numbers,
-    b: Numbers,
-    *,
-    clusters: Numbers | None = None,
-    resamples: int = 10_000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> Estimate:
-    """How many points `a` is above `b`, with a percentile interval and a two-sided p-value.
+def paired_test(a: Numbers, b: Numbers, *, clusters: Numbers | None = None, method: Method = _USUAL) -> Estimate:
+    """How many points `a` is above `b`, with an interval and a two-sided p-value.
 
     a, b: 1 where the system was right and 0 where it was wrong; (items,), or (items, languages) for parallel items,
         whose translations are then drawn together and averaged.
     clusters: (items,) labels of what is drawn as one; by default each item alone.
+    method: over items; for seeds as a random factor there is `seeds.random_effects`.
 
-    Raises ResultsError for other numbers, or shapes that do not fit.
+    Raises ResultsError for other numbers, shapes that do not fit, and a method that is not defined for them.
     """
-    first, second = np.asarray(a), np.asarray(b)
+    first, second = _outcomes(a), _outcomes(b)
     if first.shape != second.shape or first.ndim not in {1, 2} or not first.size:
         raise ResultsError(
             f"a paired test needs two systems on the same items, (items,) or (items, languages); got {first.shape} "
             f"and {second.shape}"
         )
-    if not (np.isin(first, (0, 1)).all() and np.isin(second, (0, 1)).all()):
-        raise ResultsError("a paired test needs 1 for right and 0 for wrong; other numbers were given")
-    labels = np.arange(len(first)) if clusters is None else np.asarray(clusters)
-    if labels.shape != first.shape[:1]:
-        raise ResultsError(f"the clusters need one label per item; got {labels.shape} for {len(first)} items")
-    difference = (first.astype(np.int64) - second.astype(np.int64)).reshape(len(first), -1)
-    n_languages = difference.shape[1]
-    sums, sizes = cluster_sums(difference.sum(axis=1, keepdims=True), labels)
-    draws = resample_means(sums, sizes, resamples=resamples, seed=seed) / n_languages
-    observed = sums.sum(axis=0) / sizes.sum() / n_languages
-    low, high = percentile_interval(draws, level=level)
-    return Estimate(
-        value=float(100 * observed[0]),
-        low=float(100 * low[0]),
-        high=float(100 * high[0]),
-        level=level,
-        n_items=len(first),
-        n_clusters=len(sizes),
-        resamples=resamples,
-        p_value=float(p_value(draws, observed)[0]),
-    )
+    labels = _labels(clusters, len(first))
+    difference = (first - second).reshape(len(first), -1).sum(axis=1, keepdims=True)
+    p = None
+    if method.test in {"mcnemar", "mid-p"}:
+        p = mcnemar(first, second, clusters=labels, method="mid-p" if method.test == "mid-p" else "exact").p_value
+    return _estimates(difference, labels, method, divisor=first.size // len(first), tested=True, p=p)[0]
+
+
+def accuracies(right: Numbers, *, clusters: Numbers | None = None, method: Method = _USUAL) -> tuple[Estimate, ...]:
+    """Each system's accuracy in points, with an interval; all from the same draws.
+
+    right: (items, systems) or (items, systems, languages), 1 right and 0 wrong; languages are averaged within an item.
+    clusters: (items,) labels of what is drawn as one; by default each item alone.
+
+    Raises ResultsError for other numbers and shapes that do not fit.
+    """
+    outcomes = _outcomes(right)
+    if outcomes.ndim not in {2, 3} or not outcomes.size:
+        raise ResultsError(f"accuracies need (items, systems) or (items, systems, languages); got {outcomes.shape}")
+    items, systems = outcomes.shape[:2]
+    sums = outcomes.reshape(items, systems, -1).sum(axis=2)
+    divisor = outcomes.size // items // systems
+    return tuple(_estimates(sums, _labels(clusters, items), method, divisor=divisor, tested=False))
+
+
+def _outcomes(values: Numbers) -> Numbers:
+    outcomes = np.asarray(values)
+    if not np.isin(outcomes, (0, 1)).all():
+        raise ResultsError("1 is right and 0 is wrong; other numbers were given")
+    return outcomes.astype(np.int64)
+
+
+def _labels(clusters: Numbers | None, items: int) -> Numbers:
+    labels = np.arange(items) if clusters is None else np.asarray(clusters)
+    if labels.shape != (items,):
+        raise ResultsError(f"the clusters need one label per item; got {labels.shape} for {items} items")
+    return labels
+
+
+def _estimates(
+    values: Numbers, labels: Numbers, method: Method, *, divisor: int, tested: bool, p: float | None = None
+) -> list[Estimate]:
+    if method.over != "items":
+        raise ResultsError("one run a system says nothing of seeds; over both is seeds.random_effects, of several runs")
+    sums, sizes = cluster_sums(values, labels)
+    draws = resample_means(sums, sizes, resamples=method.resamples, seed=method.seed) / divisor
+    observed: Floats = sums.sum(axis=0) / sizes.sum() / divisor
+    jackknife = jackknife_means(sums, sizes) / divisor if method.interval == "bca" else None
+    low, high = interval(draws, observed, method=method.interval, level=method.level, jackknife=jackknife)
+    if p is None and method.test == "permutation":
+        p_values = permutation_p(sums, resamples=method.resamples, seed=method.seed)
+    elif p is None:
+        p_values = (p_by_inversion if method.test == "inversion" else p_value)(draws, observed)
+    else:
+        p_values = np.full(len(observed), p)
+    return [
+        Estimate(
+            value=float(100 * observed[place]),
+            low=float(100 * low[place]),
+            high=float(100 * high[place]),
+            level=method.level,
+            n_items=len(values),
+            n_clusters=len(sizes),
+            resamples=method.resamples,
+            p_value=float(p_values[place]) if tested else None,
+        )
+        for place in range(len(observed))
+    ]

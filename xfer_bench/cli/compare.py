@@ -1,0 +1,194 @@
+"""`compare`: what each arm gains over another, from a results folder or anyone's per-item files; no torch."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xfer_bench.cli.options import RESAMPLES, Baseline, Format, Level, Resamples, Seed
+from xfer_bench.errors import ResultsError
+from xfer_bench.results import Results
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import polars as pl
+
+    from xfer_bench.stats.estimates import Comparison
+    from xfer_bench.stats.method import IntervalName, Method, Test
+
+
+class Over(StrEnum):
+    """What is drawn."""
+
+    ITEMS = "items"
+    BOTH = "both"
+
+
+class Adjust(StrEnum):
+    """For how many tests a family has."""
+
+    HOLM = "holm"
+    BH = "bh"
+    NONE = "none"
+
+
+class Interval(StrEnum):
+    """Bootstrap intervals."""
+
+    PCT = "pct"
+    BASIC = "basic"
+    BCA = "bca"
+
+
+_INTERVALS: "dict[Interval, IntervalName]" = {
+    Interval.PCT: "percentile",
+    Interval.BASIC: "basic",
+    Interval.BCA: "bca",
+}
+
+
+class By(StrEnum):
+    """How fine the tables are."""
+
+    AVERAGE = "average"
+    LANGUAGE = "language"
+
+
+def compare(
+    results: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[RESULTS]", help="A results folder, or two or more per-item files (.csv, .jsonl)."),
+    ] = None,
+    baseline: Baseline = None,
+    contrast: Annotated[str | None, typer.Option("--contrast", metavar="A:B", help="Only arm A against arm B.")] = None,
+    bootstrap: Annotated[
+        bool, typer.Option("--bootstrap", help="p of the paired bootstrap: the default over items; crossed over both.")
+    ] = False,
+    inversion: Annotated[bool, typer.Option("--inversion", help="p by inverting the bootstrap interval.")] = False,
+    permutation: Annotated[
+        bool, typer.Option("--permutation", help="p by exchanging labels in clusters; over both, signs of seeds.")
+    ] = False,
+    mcnemar: Annotated[bool, typer.Option("--mcnemar", help="Exact p for one pair of runs by language.")] = False,
+    mid_p: Annotated[bool, typer.Option("--mid-p", help="McNemar's mid-p, less conservative.")] = False,
+    interval: Annotated[Interval, typer.Option("--interval", help="Of the bootstrap over items.")] = Interval.PCT,
+    over: Annotated[Over, typer.Option("--over", help="Draw items, or items and seeds.")] = Over.ITEMS,
+    adjust: Annotated[Adjust, typer.Option("--adjust", help="For several tests in a family.")] = Adjust.HOLM,
+    simultaneous: Annotated[
+        bool, typer.Option("--simultaneous", help="Show intervals that hold for a whole family together (max-t).")
+    ] = False,
+    by: Annotated[By, typer.Option("--by", help="Show averages only, or languages too.")] = By.AVERAGE,
+    resamples: Resamples = RESAMPLES,
+    seed: Seed = 0,
+    level: Level = 0.95,
+    output: Annotated[
+        Format, typer.Option("--format", help="How it is printed; JSON and CSV hold everything.")
+    ] = Format.TABLE,
+) -> None:
+    """Print each arm's gain over the baseline with the same target seed, on average and by language.
+
+    Clusters of items are drawn jointly over languages, arms and seeds. The contrasts that the study named as its
+    question come first; p-values are adjusted within families. With files, the first one is the baseline.
+    """
+    from xfer_bench.stats.method import Method
+
+    method = Method(
+        over=over.value,
+        test=_test(
+            {
+                "bootstrap": bootstrap,
+                "inversion": inversion,
+                "permutation": permutation,
+                "mcnemar": mcnemar,
+                "mid-p": mid_p,
+            }
+        ),
+        interval=_INTERVALS[interval],
+        adjust=adjust.value,
+        resamples=resamples,
+        seed=seed,
+        level=level,
+    )
+    places = results or [Path("results")]
+    if len(places) == 1 and not places[0].is_file():
+        given = of_folder(Results(places[0]))
+    else:
+        given = _of_files(places)
+        baseline = baseline if baseline or contrast else given.predictions["arm"][0]
+    found = compared(given, baseline=baseline, contrast=_arms(contrast), method=method)
+    show(found, given, method, output=output, by=by, simultaneous=simultaneous)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What is compared. primary: (arm, against) of the study's question. notes: what a reader has to know of runs."""
+
+    predictions: "pl.DataFrame"
+    primary: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def of_folder(results: Results) -> Given:
+    """A results folder's predictions, question, and collapsed runs."""
+    from xfer_bench.stats.collapse import collapsed
+
+    notes = tuple(
+        f"collapsed: {one.run} ({one.role} stage {one.task}): {one.reason}" for one in collapsed(results.stages())
+    )
+    return Given(predictions=results.predictions(), primary=tuple(results.contrasts().iter_rows()), notes=notes)
+
+
+def _of_files(places: list[Path]) -> Given:
+    from xfer_bench.answers import read_answers
+
+    folders = [place for place in places if place.is_dir()]
+    if folders:
+        raise ResultsError(f"{folders[0]} is a folder; give one results folder, or per-item files only")
+    return Given(predictions=read_answers(places))
+
+
+def compared(
+    given: Given, *, baseline: str | None, contrast: tuple[str, str] | None = None, method: "Method"
+) -> "list[Comparison]":
+    """The comparisons that the command prints; `figures` and `run` draw the same ones."""
+    from xfer_bench.stats.comparisons import compare as compare_arms
+
+    return compare_arms(given.predictions, baseline=baseline, contrast=contrast, primary=given.primary, method=method)
+
+
+def show(
+    found: "list[Comparison]",
+    given: Given,
+    method: "Method",
+    *,
+    output: Format = Format.TABLE,
+    by: By = By.AVERAGE,
+    simultaneous: bool = False,
+) -> None:
+    """Print comparisons. Tables by average leave the languages out wherever an average is there."""
+    from xfer_bench.report.comparisons import method_settings, render
+    from xfer_bench.stats.estimates import AVERAGES
+
+    settings = method_settings(found, method)
+    averaged = {(one.task, one.setting) for one in found if one.language in AVERAGES}
+    if by is By.AVERAGE and output in {Format.TABLE, Format.MARKDOWN}:
+        found = [one for one in found if one.language in AVERAGES or (one.task, one.setting) not in averaged]
+    typer.echo(render(found, format=output.value, settings=settings, notes=given.notes, simultaneous=simultaneous))
+
+
+def _test(asked: "Mapping[Test, bool]") -> "Test | None":
+    tests = [test for test, wanted in asked.items() if wanted]
+    if len(tests) > 1:
+        raise ResultsError(f"--{tests[0]} and --{tests[1]} are two tests; ask for one at a time")
+    return tests[0] if tests else None
+
+
+def _arms(contrast: str | None) -> tuple[str, str] | None:
+    if contrast is None:
+        return None
+    arm, colon, other = contrast.partition(":")
+    if not (arm and colon and other) or arm == other:
+        raise ResultsError(f"--contrast {contrast!r} names no two arms; write A:B for arm A against arm B")
+    return arm, other

@@ -1,0 +1,212 @@
+"""Comparisons as text: the arms, what each gains over the other, and what may be said about it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import groupby
+from textwrap import fill
+
+from xfer_bench import __version__
+from xfer_bench.report.sentences import sentence
+from xfer_bench.report.tables import (
+    WIDTH,
+    Format,
+    Settings,
+    as_json,
+    between,
+    block,
+    escaped,
+    footnotes,
+    interval_head,
+    p_text,
+    points,
+    signed,
+)
+from xfer_bench.stats.comparisons import PRIMARY, comparison_frame
+from xfer_bench.stats.estimates import AVERAGES, AVG, AVG_PUBLISHED, AVG_UNSEEN, Comparison
+from xfer_bench.stats.method import Method
+
+_MARK = "*"
+_SHORT = {"percentile": "pct", "basic": "basic", "bca": "bca"}
+# Tests that the name of the interval does not imply.
+_NAMED = frozenset({"inversion", "permutation", "mcnemar", "mid-p", "sign flips"})
+_DRAWN = frozenset({"bootstrap", "permutation", "crossed bootstrap"})
+
+
+def method_settings(comparisons: Sequence[Comparison], method: Method) -> Settings:
+    """What someone else needs to get the same comparisons: the `settings` of a table."""
+    test = comparisons[0].test
+    return {
+        "baseline": next((one.baseline for one in comparisons if not one.primary), comparisons[0].baseline),
+        "interval": _interval(test, method),
+        "p": test.replace(" ", "-") if test in _NAMED else None,
+        "resamples": None if method.random_effects else method.resamples,
+        "over": method.over,
+        "clusters": "+".join(sorted({_cluster(one) for one in comparisons})),
+        "seed": None if method.random_effects else method.seed,
+        "level": method.level,
+        "adjust": None if method.adjust == "none" else f"{method.adjust}({_families(comparisons)})",
+        "power": method.power,
+        "version": __version__,
+    }
+
+
+def render(
+    comparisons: Sequence[Comparison],
+    *,
+    format: Format,
+    settings: Settings,
+    notes: Sequence[str] = (),
+    simultaneous: bool = False,
+) -> str:
+    """Comparisons as text, in their order; the table is at most 100 columns wide, and ends without a line break.
+
+    notes: lines of the caller's own for below the tables. simultaneous: the tables show the max-t intervals, which
+    hold for a whole family together, where there are any.
+    """
+    if format == "json":
+        return as_json("comparisons", [asdict(one) for one in comparisons], settings)
+    if format == "csv":
+        return comparison_frame(comparisons).write_csv().rstrip("\n")
+    parts: list[str] = []
+    primary = [one for one in comparisons if one.primary]
+    if primary:
+        # Both arms' accuracies stand in the tables below.
+        rows = [[_target(one), f"{one.arm} - {one.baseline}", *_gain(one, simultaneous)] for one in primary]
+        heads = ["target", "contrast", *_gain_heads(primary, simultaneous)]
+        parts.append(
+            block(f"primary contrast{'s' if len(primary) > 1 else ''}, {primary[0].language}", heads, rows, format)
+        )
+    rest = [one for one in comparisons if not one.primary]
+    for title, group in groupby(rest, key=_title):
+        some = list(group)
+        parts.append(block(title, ["arm", "seeds", *_averages(some)], _arms(some), format))
+        parts.append(
+            block(
+                f"gain over {some[0].baseline}",
+                _heads(some, simultaneous),
+                [_row(one, simultaneous) for one in some],
+                format,
+            )
+        )
+    power = float(settings["power"] or 0)
+    parts += [_wrapped(sentence(one, power=power), format) for one in primary or _headlines(rest)]
+    return "\n\n".join([*parts, footnotes([*_notes(comparisons, simultaneous, power), *notes], settings, format)])
+
+
+def _heads(some: Sequence[Comparison], simultaneous: bool) -> list[str]:
+    return ["arm", "language", "other", "arm's", *_gain_heads(some, simultaneous)]
+
+
+def _gain_heads(some: Sequence[Comparison], simultaneous: bool) -> list[str]:
+    interval = interval_head(some[0].level)
+    heads = ["gain", f"joint {interval}" if simultaneous else interval, "p"]
+    return [*heads, *(["p adj"] if some[0].p_adjusted is not None else []), "least"]
+
+
+def _row(one: Comparison, simultaneous: bool) -> list[str]:
+    language = f"{one.language} {_MARK}" if one.language == AVG_UNSEEN else one.language
+    name = language + (" (seen)" if one.seen else "")
+    return [one.arm, name, points(one.baseline_accuracy), points(one.accuracy), *_gain(one, simultaneous)]
+
+
+def _gain(one: Comparison, simultaneous: bool) -> list[str]:
+    joint = between(one.simultaneous_low, one.simultaneous_high)
+    least = 1 / (one.resamples + 1) if one.test in _DRAWN else 0.0
+    return [
+        signed(one.gain),
+        joint if simultaneous else between(one.ci_low, one.ci_high),
+        p_text(one.p_value, least=least),
+        *([p_text(one.p_adjusted, least=least)] if one.p_adjusted is not None else []),
+        points(one.smallest_detectable),
+    ]
+
+
+def _arms(some: Sequence[Comparison]) -> list[list[str]]:
+    """Each arm's mean over seeds and its sd; the baseline first, in the runs that the first arm is compared with."""
+    names = _averages(some)
+    rows = []
+    for arm in dict.fromkeys(one.arm for one in some):
+        own = {one.language: one for one in some if one.arm == arm}
+        seeds, baseline = str(own[names[0]].n_seeds), own[names[0]].baseline
+        rows.append([arm, seeds, *(_spread(own[name].accuracy, own[name].accuracy_sd) for name in names)])
+        row = [baseline, seeds, *(_spread(own[name].baseline_accuracy, own[name].baseline_sd) for name in names)]
+        if row not in rows:
+            # A baseline whose other seeds are used for another arm has a row for each.
+            rows.insert(0, row)
+    return rows
+
+
+def _averages(some: Sequence[Comparison]) -> list[str]:
+    """Which averages there are, or the only language."""
+    present = [name for name in AVERAGES if any(one.language == name for one in some)]
+    return present or [some[0].language]
+
+
+def _spread(mean: float, sd: float | None) -> str:
+    return f"{mean:.1f}" if sd is None else f"{mean:.1f} sd {sd:.1f}"
+
+
+def _wrapped(text: str, format: Format) -> str:
+    return escaped(text) if format == "markdown" else fill(text, WIDTH)
+
+
+def _headlines(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """The first of each arm on each target: the headline average, or the only language."""
+    firsts: dict[tuple[str, ...], Comparison] = {}
+    for one in comparisons:
+        firsts.setdefault((_title(one), one.arm), one)
+    return list(firsts.values())
+
+
+def _title(one: Comparison) -> str:
+    return f"{_target(one)}: {one.n_items:,} items in {one.n_clusters:,} clusters"
+
+
+def _target(one: Comparison) -> str:
+    variant = "" if one.variant == "published" else f" ({one.variant})"
+    after = "" if one.target == one.task else f" after {one.target}"
+    return f"{one.task}{variant} {one.split}{after}, {one.setting}"
+
+
+def _notes(comparisons: Sequence[Comparison], simultaneous: bool, power: float) -> list[str]:
+    notes = ["gain: accuracy points over the other arm's runs with the same target seeds, mean of seeds"]
+    named = {one.language for one in comparisons}
+    if AVG_UNSEEN in named:
+        notes.append(f"{_MARK} headline: mean over languages that no compared arm's intermediate data contain")
+    if AVG in named:
+        notes.append("avg: mean over all languages but English; (seen): in the arm's intermediate data")
+    if AVG_PUBLISHED in named:
+        notes.append("avg_published: the benchmark's own average")
+    notes.append(f"least: the smallest gain that would be found {100 * power:.0f} times in 100")
+    if simultaneous:
+        notes.append("joint intervals hold for all tests of a family together (max-t)")
+    notes += [
+        f"{one.arm} on {_target(one)}: target seed{'s' if len(one.dropped_seeds) > 1 else ''} "
+        f"{', '.join(map(str, one.dropped_seeds))} on one side only, left out"
+        for one in _headlines(comparisons)
+        if one.dropped_seeds
+    ]
+    notes += sorted({f"caution: {one.caution}" for one in comparisons if one.caution})
+    return notes
+
+
+def _interval(test: str, method: Method) -> str:
+    if method.random_effects:
+        return "random-effects:t"
+    return f"{'crossed-boot' if test == 'crossed bootstrap' else 'boot'}:{_SHORT[method.interval]}"
+
+
+def _cluster(one: Comparison) -> str:
+    if one.n_clusters == one.n_items:
+        return "item"
+    return "premise" if "xnli" in one.task else "cluster"
+
+
+def _families(comparisons: Sequence[Comparison]) -> str:
+    """How many tests a family has: of primary contrasts, of averages, of languages; where they differ, from and to."""
+    kinds: dict[str, set[int]] = {}
+    for one in comparisons:
+        kind = PRIMARY if one.primary else "arms" if one.language in AVERAGES else "languages"
+        kinds.setdefault(kind, set()).add(one.family_size)
+    ranges = [(min(sizes), max(sizes)) for sizes in kinds.values()]
+    return ",".join(str(least) if least == most else f"{least}-{most}" for least, most in ranges)

@@ -1,0 +1,202 @@
+"""One target's gains: every arm, average and language at once, each with its interval and p-value."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from xfer_bench.errors import ResultsError
+from xfer_bench.stats.bootstrap import Floats, Numbers, cluster_sums, p_value, resample_means
+from xfer_bench.stats.components import run_grid
+from xfer_bench.stats.effects import cohen_h
+from xfer_bench.stats.estimates import Comparison
+from xfer_bench.stats.intervals import interval, jackknife_means, p_by_inversion
+from xfer_bench.stats.mcnemar import mcnemar
+from xfer_bench.stats.method import Method
+from xfer_bench.stats.outcomes import Pair, Pairing
+from xfer_bench.stats.permutation import permutation_p
+from xfer_bench.stats.power import smallest_detectable
+from xfer_bench.stats.seeds import crossed_bootstrap, crossed_random_effects, random_effects, sign_flips
+from xfer_bench.stats.simulation import expectation
+
+MCNEMAR = frozenset({"mcnemar", "mid-p"})
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Measured:
+    """A comparison with what belongs to its family's test: the gain in every resample, in points; None without any."""
+
+    comparison: Comparison
+    draws: Floats | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Column:
+    """One quantity. won: (clusters, pairs) items that only the arm has right minus those that only the other has."""
+
+    arm: str
+    name: str
+    languages: tuple[str, ...]
+    pairs: tuple[Pair, ...]
+    won: Numbers
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Inference:
+    """Over columns; fractions. draws: (resamples, columns). test: the p-values' name."""
+
+    low: Floats
+    high: Floats
+    standard_error: Floats
+    p_value: Floats
+    test: str
+    df: Floats | None = None
+    draws: Floats | None = None
+
+
+def measure(pairing: Pairing, method: Method) -> list[Measured]:
+    """By arm, its averages and then its languages. Raises ResultsError where the method is undefined."""
+    counts, sizes = cluster_sums(pairing.right.reshape(len(pairing.clusters), -1), pairing.clusters)
+    right = counts.reshape(len(sizes), *pairing.right.shape[1:])
+    columns = [*_columns(pairing, right)]
+    if method.test in MCNEMAR:
+        columns = [column for column in columns if column.languages == (column.name,)]
+    if method.over == "items":
+        found = _over_items(pairing, columns, sizes, method)
+        return [_measured(pairing, column, right, found, place, method) for place, column in enumerate(columns)]
+    measured = []
+    for arm in pairing.arms:
+        some = [column for column in columns if column.arm == arm]
+        found = _over_both(some, sizes, method)
+        measured += [_measured(pairing, column, right, found, place, method) for place, column in enumerate(some)]
+    return measured
+
+
+def _columns(pairing: Pairing, right: Numbers) -> Iterator[_Column]:
+    for arm in pairing.arms:
+        pairs = tuple(pairing.pairs_of(arm))
+        won = right[:, [pair.after for pair in pairs]] - right[:, [pair.before for pair in pairs]]
+        for name, languages in pairing.averages.items():
+            places = pairing.places(languages)
+            yield _Column(arm=arm, name=name, languages=languages, pairs=pairs, won=won[:, :, places].sum(axis=2))
+
+
+def _over_items(pairing: Pairing, columns: Sequence[_Column], sizes: Numbers, method: Method) -> _Inference:
+    # Whole numbers of right answers; dividing by runs and languages comes after drawing, which is therefore exact.
+    divisors = np.array([len(column.pairs) * len(column.languages) for column in columns])
+    sums = np.stack([column.won.sum(axis=1) for column in columns], axis=-1)
+    observed = sums.sum(axis=0) / sizes.sum() / divisors
+    draws = resample_means(sums, sizes, resamples=method.resamples, seed=method.seed) / divisors
+    jackknife = jackknife_means(sums, sizes) / divisors if method.interval == "bca" else None
+    low, high = interval(draws, observed, method=method.interval, level=method.level, jackknife=jackknife)
+    if method.test == "permutation":
+        p = permutation_p(sums, resamples=method.resamples, seed=method.seed)
+    elif method.test == "inversion":
+        p = p_by_inversion(draws, observed)
+    elif method.test in MCNEMAR:
+        p = np.array([_mcnemar_p(pairing, column, method) for column in columns])
+    else:
+        p = p_value(draws, observed)
+    return _Inference(
+        low=low, high=high, standard_error=draws.std(axis=0), p_value=p, test=method.test or "bootstrap", draws=draws
+    )
+
+
+def _mcnemar_p(pairing: Pairing, column: _Column, method: Method) -> float:
+    if len(column.pairs) > 1 or len(np.unique(pairing.clusters)) < len(pairing.clusters):
+        what = f"{len(column.pairs)} pairs of runs" if len(column.pairs) > 1 else "items that come in clusters"
+        raise ResultsError(
+            f"McNemar's test is for one pair of runs over independent items; {column.arm} on {pairing.task} has "
+            f"{what}: use --permutation"
+        )
+    (pair,), (place,) = column.pairs, pairing.places(column.languages)
+    after, before = pairing.right[:, pair.after, place], pairing.right[:, pair.before, place]
+    return mcnemar(after, before, method="mid-p" if method.test == "mid-p" else "exact").p_value
+
+
+def _over_both(columns: Sequence[_Column], sizes: Numbers, method: Method) -> _Inference:
+    """Of one arm's columns."""
+    _, grid = run_grid([(pair.intermediate_seed, pair.target_seed) for pair in columns[0].pairs])
+    won = np.stack([column.won / len(column.languages) for column in columns], axis=-1)[:, grid]
+    if method.test == "bootstrap":
+        draws = crossed_bootstrap(won, sizes, resamples=method.resamples, seed=method.seed)
+        observed = won.sum(axis=0).reshape(-1, len(columns)).mean(axis=0) / sizes.sum()
+        low, high = interval(draws, observed, method="percentile", level=method.level)
+        p = p_value(draws, observed)
+        error = draws.std(axis=0)
+        return _Inference(low=low, high=high, standard_error=error, p_value=p, test="crossed bootstrap", draws=draws)
+    fit = (random_effects if grid.ndim == 1 else crossed_random_effects)(won, sizes, level=method.level)
+    p, test = fit.p_value, "random effects"
+    if method.test == "permutation":
+        if grid.ndim > 1:
+            raise ResultsError(
+                "signs are flipped over independent seeds; here runs share intermediate stages: use the random-effects "
+                "test, which is the default over both"
+            )
+        flipped = sign_flips(won.sum(axis=0) / sizes.sum(), resamples=method.resamples, seed=method.seed)
+        p, test = flipped.p_value, "sign flips"
+    return _Inference(low=fit.low, high=fit.high, standard_error=fit.standard_error, p_value=p, test=test, df=fit.df)
+
+
+def _measured(
+    pairing: Pairing, column: _Column, right: Numbers, found: _Inference, place: int, method: Method
+) -> Measured:
+    items, languages = len(pairing.clusters), pairing.places(column.languages)
+    after, before = [pair.after for pair in column.pairs], [pair.before for pair in column.pairs]
+    shares = right[:, :, languages].sum(axis=(0, 2)) / items / len(languages)
+    arms, baselines = shares[after], shares[before]
+    ahead, behind = _discordant(pairing, column, languages)
+    df = None if found.df is None else float(found.df[place])
+    comparison = Comparison(
+        arm=column.arm,
+        baseline=pairing.baseline,
+        task=pairing.task,
+        setting=pairing.setting,
+        variant=pairing.variant,
+        split=pairing.split,
+        target=pairing.target,
+        language=column.name,
+        languages=column.languages,
+        seen=(column.arm, column.name) in pairing.seen if column.languages == (column.name,) else None,
+        n_items=items,
+        n_clusters=len(right),
+        n_seeds=len(column.pairs),
+        dropped_seeds=pairing.dropped[column.arm],
+        accuracy=float(100 * arms.mean()),
+        accuracy_sd=_sd(arms),
+        baseline_accuracy=float(100 * baselines.mean()),
+        baseline_sd=_sd(shares[sorted(set(before))]),
+        gain=float(100 * (arms.sum() - baselines.sum()) / len(arms)),
+        gain_sd=_sd(arms - baselines),
+        ci_low=float(100 * found.low[place]),
+        ci_high=float(100 * found.high[place]),
+        standard_error=float(100 * found.standard_error[place]),
+        df=df,
+        p_value=float(found.p_value[place]),
+        smallest_detectable=smallest_detectable(
+            float(100 * found.standard_error[place]), level=method.level, power=method.power, df=df
+        ),
+        cohen_h=cohen_h(float(arms.mean()), float(baselines.mean())),
+        odds_ratio=ahead / behind if behind else None,
+        discordance=(ahead + behind) / (items * len(languages) * len(column.pairs)),
+        over=method.over,
+        test=found.test,
+        level=method.level,
+        resamples=method.resamples,
+        caution=expectation(found.test, n_clusters=len(right), n_seeds=len(column.pairs)) or "",
+    )
+    return Measured(comparison=comparison, draws=None if found.draws is None else 100 * found.draws[:, place])
+
+
+def _discordant(pairing: Pairing, column: _Column, languages: Sequence[int]) -> tuple[int, int]:
+    """How many answers only the arm has right, and how many only the other."""
+    right = pairing.right[:, :, languages]
+    ahead = behind = 0
+    for pair in column.pairs:
+        ahead += int(np.count_nonzero(right[:, pair.after] > right[:, pair.before]))
+        behind += int(np.count_nonzero(right[:, pair.after] < right[:, pair.before]))
+    return ahead, behind
+
+
+def _sd(shares: Floats) -> float | None:
+    return float(100 * np.std(shares, ddof=1)) if len(shares) > 1 else None
