@@ -23,8 +23,7 @@ MIXED, ENGLISH = "xnli-15", "xnli-en"
 
 def main(folder: Path) -> str:
     """Draw the differences by language; the sentence with the headline's numbers."""
-    everything = compare(Results(folder).predictions(), baseline=ENGLISH)
-    differences = [one for one in everything if one.arm == MIXED]
+    differences = compare(Results(folder).predictions(), contrast=(MIXED, ENGLISH))
     with paper_style():
         figure = Figure(figsize=(3.3, 3.3))
         axes = figure.add_subplot()

@@ -45,9 +45,9 @@ def test_two_files_are_the_paired_test_of_their_answers(tmp_path: Path) -> None:
 def test_labels_and_predictions_clusters_languages_and_seeds_are_taken_where_they_are(tmp_path: Path) -> None:
     rows: dict[str, list[object]] = {
         "item": [1, 2, 3, 4] * 4,
-        "cluster": ["x", "x", "y", "y"] * 4,
-        "language": (["de"] * 4 + ["sw"] * 4) * 2,
-        "seed": [0] * 8 + [1] * 8,
+        "cluster": [*"xxyy"] * 4,
+        "language": [*["de"] * 4, *["sw"] * 4] * 2,
+        "seed": [*[0] * 8, *[1] * 8],
         "label": [0, 1, 2, 0] * 4,
     }
     paths = [

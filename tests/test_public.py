@@ -5,6 +5,14 @@ import importlib
 import pytest
 
 import xfer_bench
+from xfer_bench import stats
+
+
+@pytest.mark.parametrize("name", stats.__all__)
+def test_every_statistic_is_there_and_documented(name: str) -> None:
+    assert getattr(stats, name).__doc__
+    assert stats.__all__ == sorted(stats.__all__) == dir(stats)
+    assert set(stats._HOMES) == set(stats.__all__)
 
 
 @pytest.mark.parametrize("name", xfer_bench.__all__)

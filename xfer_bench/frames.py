@@ -101,8 +101,8 @@ _LATER = frozenset({"initial_accuracy", "development_majority"})
 def conform(frame: pl.DataFrame, columns: Columns) -> pl.DataFrame:
     """The frame with exactly these columns, in this order and of these types.
 
-    Columns beyond the schema are dropped, and those that earlier versions did not write are null. Raises ResultsError naming the column that is missing or of a type that
-    cannot be converted without loss.
+    Columns beyond the schema are dropped, and those that earlier versions did not write are null. Raises ResultsError
+    naming the column that is missing or of a type that cannot be converted without loss.
     """
     missing = [name for name in columns if name not in frame.columns]
     if missing and _LATER.issuperset(missing):

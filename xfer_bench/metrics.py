@@ -66,7 +66,8 @@ def baseline_arm(predictions: pl.DataFrame, *, name: str | None = None) -> str:
     """The arm that the others are compared with.
 
     Without a name it is the one arm with no intermediate stage, that is with a null `intermediate_seed` in all its
-    rows. Any arm may be named, and is then looked up. Raises ResultsError when there is no such arm, or none or several to choose from.
+    rows. Any arm may be named, and is then looked up. Raises ResultsError when there is no such arm, or none or
+    several to choose from.
     """
     arms = (
         targets_only(predictions)

@@ -26,7 +26,7 @@ from xfer_bench.errors import ResultsError
 from xfer_bench.frames import CONTRASTS, PREDICTIONS, STAGES, Columns, conform
 
 _FILE = ["run", "task", "split", "variant"]
-_REPLACED = [*_FILE, "language"]
+_REPLACED = [*_FILE, "language", "step"]
 _LONGEST_NAME = 180
 _MARKS = "xfer_bench_marks"
 
@@ -47,7 +47,7 @@ class Results:
     def add(self, predictions: pl.DataFrame, *, marks: Marks | None = None) -> None:
         """Adds PREDICTIONS to the folder.
 
-        Rows that are there for the same run, task, variant, split and language are replaced; all others are kept.
+        Rows that are there for the same run, step, task, variant, split and language are replaced; others are kept.
         Each file is replaced in one step, so a killed process leaves whole files only. marks: what the new rows were
         made of, for `holds`. Raises ResultsError when a file cannot be read or written.
         """

@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xfer_bench import __version__
-from xfer_bench.cli import cache, evaluation, exchange, results, study, tasks
+from xfer_bench.cli import (
+    cache,
+    compare,
+    components,
+    correlate,
+    evaluation,
+    exchange,
+    power,
+    rank,
+    results,
+    study,
+    tasks,
+)
 from xfer_bench.errors import XferBenchError
 
 if TYPE_CHECKING:
@@ -26,7 +38,11 @@ app = typer.Typer(
 app.command("run")(study.run)
 app.command("train")(study.train)
 app.command("eval")(evaluation.evaluate)
-app.command("compare")(results.compare)
+app.command("compare")(compare.compare)
+app.command("correlate")(correlate.correlate)
+app.command("rank")(rank.rank)
+app.command("components")(components.components)
+app.command("power")(power.power)
 app.command("figures")(results.figures)
 app.command("merge")(exchange.merge)
 app.command("export")(exchange.export)

@@ -76,6 +76,9 @@ def compare(
     interval: Annotated[Interval, typer.Option("--interval", help="Of the bootstrap over items.")] = Interval.PCT,
     over: Annotated[Over, typer.Option("--over", help="Draw items, or items and seeds.")] = Over.ITEMS,
     adjust: Annotated[Adjust, typer.Option("--adjust", help="For several tests in a family.")] = Adjust.HOLM,
+    select: Annotated[
+        str | None, typer.Option("--select", metavar="RULE", help="Which step of each run: own, last or oracle.")
+    ] = None,
     simultaneous: Annotated[
         bool, typer.Option("--simultaneous", help="Show intervals that hold for a whole family together (max-t).")
     ] = False,
@@ -113,7 +116,7 @@ def compare(
     )
     places = results or [Path("results")]
     if len(places) == 1 and not places[0].is_file():
-        given = of_folder(Results(places[0]))
+        given = of_folder(Results(places[0]), select=select)
     else:
         given = _of_files(places)
         baseline = baseline if baseline or contrast else given.predictions["arm"][0]
@@ -123,21 +126,38 @@ def compare(
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """What is compared. primary: (arm, against) of the study's question. notes: what a reader has to know of runs."""
+    """What is compared.
+
+    primary: (arm, against) of the study's question. collapsed: arms with runs that learnt nothing. notes: what a
+    reader has to know of runs.
+    """
 
     predictions: "pl.DataFrame"
     primary: tuple[tuple[str, str], ...] = ()
+    collapsed: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
 
-def of_folder(results: Results) -> Given:
-    """A results folder's predictions, question, and collapsed runs."""
+def of_folder(results: Results, *, select: str | None = None) -> Given:
+    """A results folder's predictions, question, and collapsed runs. select: a rule that chooses among steps of runs."""
     from xfer_bench.stats.collapse import collapsed
 
-    notes = tuple(
-        f"collapsed: {one.run} ({one.role} stage {one.task}): {one.reason}" for one in collapsed(results.stages())
+    predictions = results.predictions()
+    lame = collapsed(results.stages())
+    notes = [f"collapsed: {one.run} ({one.role} stage {one.task}): {one.reason}" for one in lame]
+    if select is not None:
+        from xfer_bench.stats.selection import Rule
+        from xfer_bench.stats.selection import select as chosen
+
+        rule = Rule.from_text(select)
+        predictions = chosen(predictions, rule)
+        notes.insert(0, f"steps of each run chosen by: {rule.label}")
+    return Given(
+        predictions=predictions,
+        primary=tuple(results.contrasts().iter_rows()),
+        collapsed=frozenset(one.arm for one in lame),
+        notes=tuple(notes),
     )
-    return Given(predictions=results.predictions(), primary=tuple(results.contrasts().iter_rows()), notes=notes)
 
 
 def _of_files(places: list[Path]) -> Given:
@@ -175,7 +195,16 @@ def show(
     averaged = {(one.task, one.setting) for one in found if one.language in AVERAGES}
     if by is By.AVERAGE and output in {Format.TABLE, Format.MARKDOWN}:
         found = [one for one in found if one.language in AVERAGES or (one.task, one.setting) not in averaged]
-    typer.echo(render(found, format=output.value, settings=settings, notes=given.notes, simultaneous=simultaneous))
+    typer.echo(
+        render(
+            found,
+            format=output.value,
+            settings=settings,
+            notes=given.notes,
+            collapsed=given.collapsed,
+            simultaneous=simultaneous,
+        )
+    )
 
 
 def _test(asked: "Mapping[Test, bool]") -> "Test | None":

@@ -17,7 +17,9 @@ import polars as pl
 from xfer_bench.plotting.marks import Interval, draw_heatmap, draw_intervals, draw_nought, draw_scatter
 from xfer_bench.plotting.style import COLOURS, GREY, LIGHT_GREY, TWO_COLUMNS
 from xfer_bench.stats.comparisons import comparison_frame
-from xfer_bench.stats.estimates import AVERAGES, AVG, AVG_UNSEEN, Comparison, Relation
+from xfer_bench.stats.correlation import Relation
+from xfer_bench.stats.estimates import AVERAGES, AVG, AVG_PUBLISHED, AVG_UNSEEN, Comparison
+from xfer_bench.stats.points import GAIN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 _TARGET = ["task", "variant", "split", "setting", "target"]
+# A benchmark's own average says nearly what `avg` says; it stays with the tables.
 _AVERAGE_NAMES = {AVG_UNSEEN: "mean over unseen languages", AVG: "mean over all languages but English"}
 _CAPTION_COLUMNS = 132
 _LEGEND_COLUMNS = 100
@@ -34,7 +37,7 @@ _SIDE_BY_SIDE = 2
 
 def heatmap_numbers(comparisons: Sequence[Comparison]) -> pl.DataFrame:
     """The averages of each arm on each target."""
-    return comparison_frame(comparisons).filter(pl.col("language").is_in(AVERAGES))
+    return comparison_frame(comparisons).filter(pl.col("language").is_in(_AVERAGE_NAMES))
 
 
 def heatmap_figure(numbers: pl.DataFrame) -> Figure:
@@ -74,7 +77,7 @@ def heatmap_figure(numbers: pl.DataFrame) -> Figure:
 
 def languages_numbers(comparisons: Sequence[Comparison]) -> pl.DataFrame:
     """All comparisons with the height at which each is drawn."""
-    frame = comparison_frame(comparisons)
+    frame = comparison_frame(comparisons).filter(pl.col("language") != AVG_PUBLISHED)
     heights = {}
     for target in frame.select(_TARGET).unique(maintain_order=True).rows(named=True):
         rows = frame.filter(**target)
@@ -116,23 +119,28 @@ def languages_figure(numbers: pl.DataFrame) -> Figure:
 
 
 def scatter_numbers(relations: Sequence[Relation]) -> pl.DataFrame:
-    """One row per run; the correlation of its target stands in each of its rows."""
+    """One row per point, an intermediate stage; the correlation of its target stands in each of its rows."""
+    named = (*_TARGET, "language", "n_items", "n_clusters", "n_runs", "measure")
     rows = [
         {
-            **{name: value for name, value in asdict(relation).items() if name not in {"points", "correlation"}},
+            **{name: getattr(relation, name) for name in named},
             **asdict(point),
+            "runs": " ".join(point.runs),
+            "target_seeds": " ".join(map(str, point.target_seeds)),
+            "n_seeds": len({seed for one in relation.points for seed in one.target_seeds}),
             **asdict(relation.correlation),
         }
         for relation in relations
         for point in relation.points
     ]
     # Columns that may be empty throughout have no type of their own.
-    perhaps = dict.fromkeys(("r", "low", "high", "p_value"), pl.Float64) | {"intermediate_seed": pl.Int64}
+    floats = dict.fromkeys(("r", "low", "high", "p_value", "r_tasks"), pl.Float64)
+    perhaps = floats | {"intermediate_seed": pl.Int64, "p_exact": pl.Boolean}
     return pl.DataFrame(rows, infer_schema_length=None, schema_overrides=perhaps)
 
 
 def scatter_figure(numbers: pl.DataFrame) -> Figure:
-    """Accuracy on the intermediate task above chance against the gain on the target, one panel per target."""
+    """How well the intermediate task was learnt against the gain on the target, one panel per target."""
     targets = numbers.select(_TARGET).unique(maintain_order=True).rows(named=True)
     arms = numbers["arm"].unique(maintain_order=True).to_list()
     columns = min(2, len(targets))
@@ -147,7 +155,7 @@ def scatter_figure(numbers: pl.DataFrame) -> Figure:
             draw_scatter(ax, mine["intermediate"].to_list(), mine["gain"].to_list(), colour=colour, label=arm)
         ax.margins(0.12)
         ax.set_title(f"{_panel_title(target, numbers)}\n{_correlation_text(rows)}")
-        ax.set_xlabel("intermediate accuracy above chance\n(0: chance, 100: all right)")
+        ax.set_xlabel(_measure_text(rows["measure"][0]))
         ax.set_ylabel(f"target gain, {rows['language'][0]} (points)")
     for ax in grid[len(targets) :]:
         ax.set_visible(False)
@@ -155,9 +163,10 @@ def scatter_figure(numbers: pl.DataFrame) -> Figure:
     first = numbers.row(0, named=True)
     _caption(
         figure,
-        "One point per run (arm and seeds); intermediate accuracy on that task's own development data. r: Pearson, "
-        f"{_percent(first['level'])} percentile interval over the target's items, drawn jointly over languages "
-        "and runs, for these tasks and seeds.",
+        "One point per intermediate stage (arm and seed), mean of its runs; accuracy on that task's own development "
+        f"data. r: {first['method'].title()}, {_percent(first['level'])} percentile interval over the target's "
+        f"{first['over'].replace('+', ' and ')}, drawn jointly over languages and runs"
+        f"{'' if 'tasks' in first['over'] else ', for these tasks'}.",
     )
     return figure
 
@@ -261,9 +270,16 @@ def _interval_text(numbers: pl.DataFrame) -> str:
     )
 
 
+def _measure_text(measure: str) -> str:
+    if measure == GAIN:
+        return "intermediate gain, scaled by chance\n(0: as the frozen initial encoder)"
+    return "intermediate accuracy above chance\n(0: chance, 100: all right)"
+
+
 def _correlation_text(rows: pl.DataFrame) -> str:
     row = rows.row(0, named=True)
-    runs = f"{row['n_points']} runs, {row['n_tasks']} tasks, {rows['target_seed'].n_unique()} seeds"
+    points = "" if row["n_points"] == row["n_runs"] else f"{row['n_points']} points, "
+    runs = f"{points}{row['n_runs']} runs, {row['n_tasks']} tasks, {row['n_seeds']} seeds"
     if row["r"] is None:
         return f"no r ({row['reason']})\n{runs}"
     p = "" if row["p_value"] is None else f", p = {row['p_value']:.3f}"

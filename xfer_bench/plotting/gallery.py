@@ -22,6 +22,7 @@ from xfer_bench.plotting.style import PNG_DPI, paper_style
 from xfer_bench.results import Results, write_whole
 from xfer_bench.stats.correlation import relate
 from xfer_bench.stats.estimates import Comparison
+from xfer_bench.stats.evidence import How
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,7 +59,7 @@ def draw_gallery(
         baseline=first.baseline,
         resamples=first.resamples,
         seed=seed,
-        level=first.level,
+        how=How(level=first.level),
     )
     figures = (
         ("gain_heatmap", heatmap_numbers(comparisons), heatmap_figure, "English is the only language"),

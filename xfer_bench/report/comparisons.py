@@ -1,6 +1,6 @@
 """Comparisons as text: the arms, what each gains over the other, and what may be said about it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from textwrap import fill
@@ -56,12 +56,13 @@ def render(
     format: Format,
     settings: Settings,
     notes: Sequence[str] = (),
+    collapsed: Collection[str] = (),
     simultaneous: bool = False,
 ) -> str:
     """Comparisons as text, in their order; the table is at most 100 columns wide, and ends without a line break.
 
-    notes: lines of the caller's own for below the tables. simultaneous: the tables show the max-t intervals, which
-    hold for a whole family together, where there are any.
+    notes: lines of the caller's own for below the tables. collapsed: arms with collapsed runs. simultaneous: the tables
+    show the max-t intervals, which hold for a whole family together, where there are any.
     """
     if format == "json":
         return as_json("comparisons", [asdict(one) for one in comparisons], settings)
@@ -89,7 +90,7 @@ def render(
             )
         )
     power = float(settings["power"] or 0)
-    parts += [_wrapped(sentence(one, power=power), format) for one in primary or _headlines(rest)]
+    parts += [_wrapped(sentence(one, power=power, collapsed=collapsed), format) for one in primary or _headlines(rest)]
     return "\n\n".join([*parts, footnotes([*_notes(comparisons, simultaneous, power), *notes], settings, format)])
 
 

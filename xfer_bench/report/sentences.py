@@ -1,13 +1,19 @@
 """What the evidence of a comparison supports, and on what that is conditional, in one plain sentence."""
 
+from collections.abc import Collection
+
 from xfer_bench.stats.estimates import AVERAGES, Comparison
 
 
-def sentence(one: Comparison, *, power: float = 0.8) -> str:
-    """The claim that a comparison allows: never more than its interval, its test and its conditions carry."""
+def sentence(one: Comparison, *, power: float = 0.8, collapsed: Collection[str] = ()) -> str:
+    """The claim that a comparison allows: never more than its interval, its test and its conditions carry.
+
+    collapsed: arms with runs that learnt nothing, of which a comparison with them has to tell.
+    """
     where = f"{one.task} ({one.setting}, {one.split}, {_languages(one)})"
     numbers = f"{one.gain:+.1f} points [{one.ci_low:+.1f}, {one.ci_high:+.1f}], p = {_p(one)}"
-    return f"{one.arm} against {one.baseline} on {where}: {numbers}; {_verdict(one, power)} {_conditions(one)}"
+    claim = f"{_verdict(one, power)} {_conditions(one)}{_warning(one, collapsed)}"
+    return f"{one.arm} against {one.baseline} on {where}: {numbers}; {claim}"
 
 
 def significant(one: Comparison) -> bool:
@@ -43,3 +49,8 @@ def _conditions(one: Comparison) -> str:
     if one.over == "both":
         return f"It generalises over items and seeds, of which there were {one.n_seeds}, not over languages or data."
     return f"It holds for the checkpoints at hand ({seeds} a side) and for items like these, not for other seeds."
+
+
+def _warning(one: Comparison, collapsed: Collection[str]) -> str:
+    lame = [arm for arm in (one.arm, one.baseline) if arm in collapsed]
+    return f" Beware: runs of {' and '.join(lame)} collapsed, as told below." if lame else ""

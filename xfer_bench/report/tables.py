@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from io import StringIO
 from itertools import groupby
+from textwrap import fill
 from typing import Any, Literal, TypeAlias
 
 import polars as pl
@@ -113,7 +114,7 @@ def footnotes(notes: Sequence[str], settings: Settings, format: Format) -> str:
     """What a reader needs below a table, and last the line that makes it reproducible."""
     if format == "markdown":
         return "  \n".join([*map(escaped, notes), f"`{signature(settings)}`"])
-    return "\n".join([*notes, signature(settings)])
+    return "\n".join([*(fill(note, WIDTH, subsequent_indent="  ") for note in notes), signature(settings)])
 
 
 def _plain(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[bool]) -> str:

@@ -39,9 +39,9 @@ class Method:
     power: float = 0.8
 
     def __post_init__(self) -> None:
-        for name, value in (("level", self.level), ("power", self.power)):
-            if not 0 < value < 1:
-                raise ResultsError(f"a {name} of {value} is none; it lies between 0 and 1")
+        for name, value, least in (("level", self.level, 0.0), ("power", self.power, 0.5)):
+            if not least < value < 1:
+                raise ResultsError(f"a {name} of {value} is none; it lies between {least:g} and 1")
         if self.over == "both" and self.test in {"inversion", "mcnemar", "mid-p"}:
             raise ResultsError(
                 f"{self.test} is a test over items; over both use the random-effects t test (the default), "

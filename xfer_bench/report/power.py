@@ -1,0 +1,150 @@
+"""Smallest detectable gains as text, before and after a study: a table, Markdown, CSV and JSON."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import groupby
+
+import polars as pl
+
+from xfer_bench import __version__
+from xfer_bench.report.tables import Format, block
+from xfer_bench.stats.observed_power import ObservedPower
+from xfer_bench.stats.planned_power import PlannedPower
+from xfer_bench.stats.power import FEWEST_SEEDS
+
+_OBSERVED = ("arm", "seeds", "language", "differ", "corr.", "gain", "seed var", "smallest", "over both")
+_NEEDED = ("arm", "language", "gain", "items", "seeds")
+_PLANNED = ("mean over", "correlation", "discordance", "standard error", "smallest")
+_NONE = "-"
+
+
+def render_observed(observed: Sequence[ObservedPower], *, format: Format = "table") -> str:
+    """What a finished study could find, one table per target; with a wanted gain a second one of what it needs.
+
+    At most 100 columns wide; JSON and CSV give every number in full. At least one row.
+    """
+    if format in {"json", "csv"}:
+        return _data(observed, format)
+    blocks = []
+    for title, group in groupby(observed, key=_observed_title):
+        some = list(group)
+        blocks.append(block(title, _OBSERVED, [_observed_row(one) for one in some], format))
+        if some[0].wanted_gain is not None:
+            needed = [
+                [one.arm, one.language, f"{one.gain:+.1f}", _count(one.items_needed), _count(one.seeds_needed)]
+                for one in some
+            ]
+            wanted = f"needed to find {some[0].wanted_gain:g} points with {_power(some[0])}"
+            blocks.append(block(wanted, _NEEDED, needed, format))
+    notes = [
+        f"smallest: the gain in points that is found with {_power(observed[0])}, these seeds given;",
+        f"over both: over items and seeds, from {FEWEST_SEEDS} seeds on;",
+        "differ: % of items on which just one of the two is right; corr.: of their differences in two",
+        "languages; seed var: of the gain from seed to seed beyond what items explain, in points squared,",
+        "which below 0 counts as 0",
+    ]
+    if observed[0].wanted_gain is not None:
+        notes.append("items: with these seeds; seeds: with these items, over both; -: unknown, or no number does")
+    return "\n\n".join([*blocks, _footnotes(notes, _signature(observed[0]), format)])
+
+
+def render_planned(planned: Sequence[PlannedPower], *, format: Format = "table") -> str:
+    """What a study could find before it is made, one table per benchmark, as `render_observed` does it."""
+    if format in {"json", "csv"}:
+        return _data(planned, format)
+    heads = list(_PLANNED)
+    notes = [
+        f"smallest: the gain in points that is found with {_power(planned[0])};",
+        "discordance: share of items on which just one of the two systems is right;",
+        "correlation: of an item's differences between languages; a mean over languages needs it",
+    ]
+    if planned[0].wanted_gain is not None:
+        heads += ["items", "seeds"] if planned[0].seed_sd else ["items"]
+        notes.append(f"{' and '.join(heads[5:])}: needed to find {planned[0].wanted_gain:g} points; -: no number does")
+    if not planned[0].seed_sd:
+        notes.append("conditional on the seeds, which --seeds and --seed-sd let vary")
+    blocks = [
+        block(title, heads, [_planned_row(one)[: len(heads)] for one in group], format)
+        for title, group in groupby(planned, key=_planned_title)
+    ]
+    return "\n\n".join([*blocks, _footnotes(notes, _signature(planned[0]), format)])
+
+
+def _observed_title(one: ObservedPower) -> str:
+    variant = "" if one.variant == "published" else f" ({one.variant})"
+    after = "" if one.target == one.task else f" after {one.target}"
+    clusters = "" if one.n_clusters == one.n_items else f" in {one.n_clusters:,} clusters"
+    return (
+        f"{one.task}{variant} {one.split}{after}, setting {one.setting}: {one.n_items:,} items{clusters}, "
+        f"baseline {one.baseline}"
+    )
+
+
+def _observed_row(one: ObservedPower) -> list[str]:
+    return [
+        one.arm,
+        str(one.n_seeds),
+        one.language,
+        f"{100 * one.discordance:.1f}",
+        "" if one.correlation is None else f"{one.correlation:.2f}",
+        f"{one.gain:+.1f}",
+        "" if one.seed_variance is None else f"{one.seed_variance:.2f}",
+        _points(one.smallest),
+        _points(one.smallest_both),
+    ]
+
+
+def _planned_title(one: PlannedPower) -> str:
+    items = f"{one.benchmark}'s {one.items:,} items" if one.benchmark else f"{one.items:,} items"
+    return items if one.seeds is None else f"{items}, {one.seeds} seeds with an sd of {one.seed_sd:g} points"
+
+
+def _planned_row(one: PlannedPower) -> list[str]:
+    return [
+        "one language" if one.languages == 1 else f"{one.languages} languages",
+        "" if one.correlation is None else f"{one.correlation:g}",
+        f"{one.discordance:g}",
+        f"{one.standard_error:.2f}",
+        _points(one.smallest),
+        _count(one.items_needed),
+        _count(one.seeds_needed),
+    ]
+
+
+def _points(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.1f}"
+
+
+def _count(value: int | None) -> str:
+    return _NONE if value is None else f"{value:,}"
+
+
+def _power(one: ObservedPower | PlannedPower) -> str:
+    return f"{100 * one.power:g} % power at {100 * one.level:g} %, two-sided"
+
+
+def _signature(one: ObservedPower | PlannedPower) -> str:
+    """What someone else needs to get the same numbers, as one short line."""
+    source = "observed" if isinstance(one, ObservedPower) else "planned"
+    return f"power:{one.power:g}|level:{one.level:g}|test:two-sided normal, t over both|from:{source}|v{__version__}"
+
+
+def _footnotes(notes: Sequence[str], signature: str, format: Format) -> str:
+    if format == "markdown":
+        return "  \n".join([*notes, f"`{signature}`"])
+    return "\n".join([*notes, signature])
+
+
+def _data(some: Sequence[ObservedPower] | Sequence[PlannedPower], format: Format) -> str:
+    rows = [asdict(one) for one in some]
+    if format == "json":
+        settings = {"power": some[0].power, "level": some[0].level, "version": __version__}
+        return json.dumps({"power": rows, "settings": settings}, indent=2, ensure_ascii=False, allow_nan=False)
+    flat = [{**row, "languages": " ".join(row["languages"])} if _named(row) else row for row in rows]
+    return pl.DataFrame(flat, infer_schema_length=None).write_csv().rstrip("\n")
+
+
+def _named(row: dict[str, object]) -> bool:
+    """Whether languages are codes; before a study there is only their number."""
+    return not isinstance(row["languages"], int)
