@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from xfer_bench.toml_lines import Path, line_of
+from xfer_bench.errors import StudyError
+from xfer_bench.toml_lines import Path, line_of, put_over
 
 TEXT = """\
 a = 1  # line 1
@@ -90,3 +91,38 @@ def test_comments_and_elements_of_arrays_are_no_headers_or_keys() -> None:
     text = "# x = 1\nlist = [\n  [1, 2],\n  ['a'],\n]\nx = 6\n"
     assert line_of(text, ("x",)) == 6
     assert line_of(text, ("list", 1)) == 2
+
+
+def changed(text: str, *changes: str) -> dict[str, Any]:
+    content = tomllib.loads(text)
+    for change in changes:
+        put_over(content, change)
+    return content
+
+
+STUDY = 'name = "a"\n[seeds]\ntarget = [0]\n[[arms]]\nname = "x"\nstages = [{ task = "siqa" }]\n'
+
+
+def test_a_change_is_put_over_what_is_there_or_added() -> None:
+    assert changed(STUDY, "seeds.target=[0, 1]")["seeds"] == {"target": [0, 1]}
+    assert changed(STUDY, 'name = "b"')["name"] == "b"
+    assert changed(STUDY, "arms.0.stages.0.examples = 500")["arms"][0]["stages"] == [{"task": "siqa", "examples": 500}]
+    assert changed(STUDY, "seeds.target.0=7")["seeds"]["target"] == [7]
+    assert changed(STUDY, "recipe.epochs=2", "recipe.warmup=0.0")["recipe"] == {"epochs": 2, "warmup": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("seeds", "write KEY=VALUE"),
+        ("=3", "write KEY=VALUE"),
+        ("name=b", "text stands in quotes"),
+        ("name.more=1", "name is a value, which has no 'more' in it"),
+        ("arms.3.name='y'", "arms has the entries 0 to 0, no '3'"),
+        ("arms.x.name='y'", "no 'x'"),
+        ("seeds.target.5=1", "seeds.target has the entries 0 to 0, no '5'"),
+    ],
+)
+def test_a_change_that_cannot_be_is_refused(change: str, says: str) -> None:
+    with pytest.raises(StudyError, match=says):
+        changed(STUDY, change)

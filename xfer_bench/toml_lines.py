@@ -1,8 +1,11 @@
-"""On which line of a TOML file a key stands, so that an error can point at it. `tomllib` does not keep positions."""
+"""TOML files as people write them: on which line a key stands, so that an error can point at it, and single changes."""
 
 import re
+import tomllib
 from collections import Counter
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+from xfer_bench.errors import StudyError
 
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -69,3 +72,38 @@ def _search_inside(lines: list[str], rest: Path) -> int:
     if not hits:
         return 0
     return hits[min(positions[-1] if positions else 0, len(hits) - 1)]
+
+
+def put_over(content: dict[str, Any], change: str) -> None:
+    """Change a TOML document in place by `key = value`, the value in TOML's own words; numbers in a key count from 0.
+
+    Raises StudyError when the change is no such line, or its key leads through what is no table and no list.
+    """
+    name, sign, value = change.partition("=")
+    key = name.strip()
+    if not sign or not key:
+        raise StudyError(f"the change {change!r} is none; write KEY=VALUE, as in seeds.target=[0,1,2]")
+    try:
+        new = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        raise StudyError(f'the value of {change!r} is not TOML; text stands in quotes, as in model="starter"') from None
+    *above, last = key.split(".")
+    place: Any = content
+    for number, part in enumerate(above):
+        if isinstance(place, dict):
+            place = place.setdefault(part, {})
+        else:
+            place = _entry(place, part, where=".".join(above[:number]), change=change)
+    if isinstance(place, dict):
+        place[last] = new
+    else:
+        _entry(place, last, where=".".join(above), change=change)
+        place[int(last)] = new
+
+
+def _entry(place: Any, part: str, *, where: str, change: str) -> Any:
+    if not isinstance(place, list):
+        raise StudyError(f"the change {change!r}: {where} is a value, which has no {part!r} in it")
+    if not part.isdecimal() or int(part) >= len(place):
+        raise StudyError(f"the change {change!r}: {where} has the entries 0 to {len(place) - 1}, no {part!r}")
+    return place[int(part)]

@@ -21,10 +21,17 @@ DryRun: TypeAlias = Annotated[
     bool, typer.Option("--dry-run", help="Print the plan: stages, which are shared, which are done, and a rough cost.")
 ]
 
+Changes: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Put over the file, e.g. --set seeds.target=[0,1,2]; repeatable."),
+]
 
-def train(study: StudyFile, out: Out, data_root: DataRoot = None, dry_run: DryRun = False) -> None:
+
+def train(
+    study: StudyFile, out: Out, data_root: DataRoot = None, changes: Changes = None, dry_run: DryRun = False
+) -> None:
     """Train every arm of a study at every seed; what is finished already is not trained again."""
-    prepared, place = _prepare(study, out, data_root)
+    prepared, place = _prepare(study, out, data_root, changes)
     if dry_run:
         _print_plan(prepared, place)
         return
@@ -32,7 +39,9 @@ def train(study: StudyFile, out: Out, data_root: DataRoot = None, dry_run: DryRu
     typer.echo(f"{len(prepared.plan.runs)} runs trained; checkpoints in {place.store.folder}")
 
 
-def run(study: StudyFile, out: Out, data_root: DataRoot = None, dry_run: DryRun = False) -> None:
+def run(
+    study: StudyFile, out: Out, data_root: DataRoot = None, changes: Changes = None, dry_run: DryRun = False
+) -> None:
     """Train a study, evaluate it in every language, compare its arms and draw the figures."""
     from xfer_bench.bars import shown
     from xfer_bench.cli.compare import compared, of_folder, show
@@ -40,7 +49,7 @@ def run(study: StudyFile, out: Out, data_root: DataRoot = None, dry_run: DryRun 
     from xfer_bench.pipeline import evaluate_study
     from xfer_bench.stats.method import Method
 
-    prepared, place = _prepare(study, out, data_root)
+    prepared, place = _prepare(study, out, data_root, changes)
     if dry_run:
         _print_plan(prepared, place)
         return
@@ -53,14 +62,16 @@ def run(study: StudyFile, out: Out, data_root: DataRoot = None, dry_run: DryRun 
     draw(place.results, place.figures, found)
 
 
-def _prepare(study: str, out: Path, data_root: Path | None) -> tuple["Prepared", "Place"]:
+def _prepare(study: str, out: Path, data_root: Path | None, changes: list[str] | None) -> tuple["Prepared", "Place"]:
     from xfer_bench.pipeline import Place, prepare
     from xfer_bench.sources.embedded import study_file
     from xfer_bench.sources.source import Sources, resolve_data_root
     from xfer_bench.study import Study
 
     path = Path(study) if Path(study).exists() else study_file(study)
-    prepared = prepare(Study.from_toml(path), sources=Sources(data_root=resolve_data_root(data_root)))
+    prepared = prepare(
+        Study.from_toml(path, changes=changes or ()), sources=Sources(data_root=resolve_data_root(data_root))
+    )
     if prepared.origin.note:
         typer.echo(f"note: {prepared.origin.note}", err=True)
     return prepared, Place(out=out)

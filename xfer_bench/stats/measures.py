@@ -133,8 +133,8 @@ def _over_both(columns: Sequence[_Column], sizes: Numbers, method: Method) -> _I
                 "signs are flipped over independent seeds; here runs share intermediate stages: use the random-effects "
                 "test, which is the default over both"
             )
-        flipped = sign_flips(won.sum(axis=0) / sizes.sum(), resamples=method.resamples, seed=method.seed)
-        p, test = flipped.p_value, "sign flips"
+        p = sign_flips(won.sum(axis=0) / sizes.sum(), resamples=method.resamples, seed=method.seed)
+        test = "sign flips"
     return _Inference(low=fit.low, high=fit.high, standard_error=fit.standard_error, p_value=p, test=test, df=fit.df)
 
 
