@@ -19,6 +19,7 @@ from xfer_bench.plan import Plan, Run, Stage, plan, rows_of
 from xfer_bench.progress import Progress, Update, silent
 from xfer_bench.results import Results
 from xfer_bench.sources.source import Sources
+from xfer_bench.status import record
 from xfer_bench.study import Study
 from xfer_bench.tasks import TASKS, Task
 from xfer_bench.training.checkpoints import Checkpoint, Store, read_lineage
@@ -75,6 +76,7 @@ def train_study(prepared: Prepared, place: Place, *, progress: Progress = silent
     """
     from xfer_bench.training.stages import Workshop, train
 
+    record(prepared.plan, place.out)
     store = place.store
     workshop = Workshop(
         store=store,

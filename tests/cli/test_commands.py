@@ -57,7 +57,7 @@ def said(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 def test_run_leaves_checkpoints_results_and_figures(place: Path) -> None:
     out = place / "out"
-    assert {path.name for path in out.iterdir()} == {"checkpoints", "results", "figures"}
+    assert {path.name for path in out.iterdir()} == {"checkpoints", "results", "figures", "plan.json"}
     predictions = pl.read_parquet(out / "results" / "predictions" / "*.parquet")
     assert set(predictions["arm"]) == ARMS
     assert predictions.group_by("run", "language").len()["len"].to_list() == [20] * 12

@@ -17,9 +17,12 @@ from xfer_bench.cli import (
     correlate,
     evaluation,
     exchange,
+    lineage,
     power,
     rank,
     results,
+    schema,
+    status,
     study,
     tasks,
 )
@@ -47,6 +50,9 @@ app.command("figures")(results.figures)
 app.command("merge")(exchange.merge)
 app.command("export")(exchange.export)
 app.command("tasks")(tasks.tasks)
+app.command("schema")(schema.schema)
+app.command("status")(status.status)
+app.command("lineage")(lineage.lineage)
 app.add_typer(cache.app, name="cache")
 
 

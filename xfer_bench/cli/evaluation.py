@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xfer_bench.cli.options import DataRoot, Format, Precision, Split
+from xfer_bench.cli.options import DataRoot, Format, OwnTasks, Precision, Split
 from xfer_bench.errors import CheckpointError, ResultsError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from xfer_bench.evaluation.request import Ask
     from xfer_bench.evaluation.sweep import Evaluated, Evaluator
+    from xfer_bench.tasks import Task
 
 _RESAMPLES = 10_000
 _SEED = 0
@@ -59,6 +62,7 @@ def evaluate(
         str, typer.Option("--devices", help="auto (every GPU, else the CPU), cpu, cuda, or several: cuda:0,cuda:1.")
     ] = "auto",
     data_root: DataRoot = None,
+    own: OwnTasks = None,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="RESULTS", help="The results folder to add to.")] = Path(
         "results"
     ),
@@ -97,12 +101,29 @@ def evaluate(
     )
     sources = Sources(data_root=resolve_data_root(data_root))
     with shown() as progress:
-        evaluator = Evaluator(sources=sources, batch_tokens=batch_tokens or None, devices=devices, progress=progress)
+        evaluator = Evaluator(
+            sources=sources,
+            tasks=_tasks(ask.tasks, own or ()),
+            batch_tokens=batch_tokens or None,
+            devices=devices,
+            progress=progress,
+        )
         if dry_run or check_precision:
             _look(evaluator, checkpoints, ask, check_precision=check_precision)
             return
         done = _evaluate(evaluator, checkpoints, ask, out)
     _report(done, out=out, output=output)
+
+
+def _tasks(named: "Sequence[str]", own: "Sequence[Path]") -> "Mapping[str, Task]":
+    """Ours, and others' only where they are asked for: looking for those that are installed takes time."""
+    from xfer_bench.tasks import TASKS
+
+    if not own and TASKS.keys() >= set(named):
+        return TASKS
+    from xfer_bench.tasks.own import load_tasks
+
+    return load_tasks(own)
 
 
 def _evaluate(evaluator: "Evaluator", checkpoints: list[str], ask: "Ask", out: Path) -> "Evaluated":

@@ -29,6 +29,12 @@ Level: TypeAlias = Annotated[float, typer.Option("--level", help="Of the interva
 RESAMPLES = 10_000
 
 
+OwnTasks: TypeAlias = Annotated[
+    list[Path] | None,
+    typer.Option("--tasks", metavar="FILE", help="A TOML file that describes a task of your own; repeatable."),
+]
+
+
 class Precision(StrEnum):
     """Arithmetic of the forward pass."""
 

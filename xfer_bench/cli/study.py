@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from xfer_bench.cli.options import DataRoot
+from xfer_bench.cli.options import DataRoot, OwnTasks
 
 if TYPE_CHECKING:
     from xfer_bench.pipeline import Place, Prepared
@@ -28,10 +28,15 @@ Changes: TypeAlias = Annotated[
 
 
 def train(
-    study: StudyFile, out: Out, data_root: DataRoot = None, changes: Changes = None, dry_run: DryRun = False
+    study: StudyFile,
+    out: Out,
+    data_root: DataRoot = None,
+    changes: Changes = None,
+    own: OwnTasks = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Train every arm of a study at every seed; what is finished already is not trained again."""
-    prepared, place = _prepare(study, out, data_root, changes)
+    prepared, place = _prepare(study, out, data_root, changes, own)
     if dry_run:
         _print_plan(prepared, place)
         return
@@ -40,7 +45,12 @@ def train(
 
 
 def run(
-    study: StudyFile, out: Out, data_root: DataRoot = None, changes: Changes = None, dry_run: DryRun = False
+    study: StudyFile,
+    out: Out,
+    data_root: DataRoot = None,
+    changes: Changes = None,
+    own: OwnTasks = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Train a study, evaluate it in every language, compare its arms and draw the figures."""
     from xfer_bench.bars import shown
@@ -49,7 +59,7 @@ def run(
     from xfer_bench.pipeline import evaluate_study
     from xfer_bench.stats.method import Method
 
-    prepared, place = _prepare(study, out, data_root, changes)
+    prepared, place = _prepare(study, out, data_root, changes, own)
     if dry_run:
         _print_plan(prepared, place)
         return
@@ -62,16 +72,19 @@ def run(
     draw(place.results, place.figures, found)
 
 
-def _prepare(study: str, out: Path, data_root: Path | None, changes: list[str] | None) -> tuple["Prepared", "Place"]:
+def _prepare(
+    study: str, out: Path, data_root: Path | None, changes: list[str] | None, own: list[Path] | None
+) -> tuple["Prepared", "Place"]:
     from xfer_bench.pipeline import Place, prepare
     from xfer_bench.sources.embedded import study_file
     from xfer_bench.sources.source import Sources, resolve_data_root
     from xfer_bench.study import Study
+    from xfer_bench.tasks.own import load_tasks, task_files
 
     path = Path(study) if Path(study).exists() else study_file(study)
-    prepared = prepare(
-        Study.from_toml(path, changes=changes or ()), sources=Sources(data_root=resolve_data_root(data_root))
-    )
+    read = Study.from_toml(path, changes=changes or ())
+    tasks = load_tasks([*task_files(path), *(own or ())])
+    prepared = prepare(read, sources=Sources(data_root=resolve_data_root(data_root)), tasks=tasks)
     if prepared.origin.note:
         typer.echo(f"note: {prepared.origin.note}", err=True)
     return prepared, Place(out=out)

@@ -73,8 +73,12 @@ TASKS: Mapping[str, Task] = MappingProxyType(
 
 
 def find(name: str, *, among: Mapping[str, Task] = TASKS) -> Task:
-    """The task of this name. Raises TaskError naming the tasks that there are."""
+    """The task of this name. Raises TaskError naming the tasks that there are.
+
+    What a registry says in its KeyError besides the name, such as why it could not look further, is said too.
+    """
     try:
         return among[name]
-    except KeyError:
-        raise TaskError(f"no task named {name!r}; choose one of {', '.join(sorted(among))}") from None
+    except KeyError as missing:
+        more = "".join(f"; {reason}" for reason in missing.args[1:])
+        raise TaskError(f"no task named {name!r}; choose one of {', '.join(sorted(among))}{more}") from None
