@@ -168,6 +168,8 @@ def test_runs_that_share_a_stage_without_a_whole_grid_are_refused() -> None:
         run_grid([(0, 0), (0, 1), (1, 2), (1, 3)])
     with pytest.raises(ResultsError, match="several runs have the intermediate seed 0 and the target seed 1"):
         run_grid([(0, 1), (0, 1), (1, 0)])
+    with pytest.raises(ResultsError, match="no runs"):
+        run_grid([])
 
 
 def test_the_table_of_a_pairing() -> None:

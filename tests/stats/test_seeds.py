@@ -132,6 +132,9 @@ def test_identical_systems_have_p_one_and_no_width() -> None:
 def test_all_right_against_all_wrong_is_certain() -> None:
     found = random_effects(np.ones((10, 3, 1)), np.ones(10))
     assert (found.value[0], found.low[0], found.high[0], found.p_value[0]) == (1, 1, 1, 0)
+    # Two of three items in every cluster: what varies is rounding, and counts as nothing.
+    thirds = random_effects(np.full((10, 3, 1), 2), np.full(10, 3))
+    assert (thirds.standard_error[0], thirds.p_value[0]) == (0, 0)
 
 
 def test_few_seeds_come_with_a_warning() -> None:

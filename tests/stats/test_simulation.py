@@ -7,7 +7,8 @@ import pytest
 from xfer_bench.errors import ResultsError
 from xfer_bench.stats.bootstrap import percentile_interval, resample_means
 from xfer_bench.stats.calibration import cells
-from xfer_bench.stats.simulation import Cell, Measure, Row, calibrate, expectation, simulate
+from xfer_bench.stats.cautions import expectation
+from xfer_bench.stats.simulation import Cell, Row, calibrate, simulate
 from xfer_bench.stats.worlds import World, draw
 
 TABLE = Path(__file__).parents[2] / "data" / "calibration.csv"
@@ -208,9 +209,14 @@ def test_the_committed_table_is_of_the_cells_that_are_simulated() -> None:
 @pytest.mark.parametrize("method", ["percentile", "random effects"])
 def test_in_the_committed_table_the_defaults_hold_where_it_is_claimed(method: str) -> None:
     claimed = pl.read_csv(TABLE).filter(pl.col("claimed") & (pl.col("method") == method))
-    measures: list[Measure] = ["coverage", "rejection", "power"]
-    assert set(claimed["measure"]) == set(measures)
-    assert claimed.filter(pl.col("verdict") != "holds").height == 0
+    error = 2 * pl.col("monte_carlo_se")
+    cover = claimed.filter(measure="coverage")
+    assert cover.height > 15
+    assert cover.filter(~pl.col("percent").is_between(93.5 - error, 96.5 + error)).height == 0
+    assert claimed.filter(pl.col("measure") == "rejection", pl.col("percent") > 5.5 + error).height == 0
+    power = claimed.filter(measure="power").with_columns(pl.col("wanted").str.split(" ").list.last().cast(float))
+    assert power.height > 3
+    assert power.filter((pl.col("percent") - pl.col("wanted")).abs() > 3 + error).height == 0
 
 
 @pytest.mark.parametrize("method", ["bootstrap", "inversion", "permutation", "mcnemar", "mid-p", "random effects"])
@@ -222,10 +228,10 @@ def test_nothing_is_said_where_a_method_holds(method: str) -> None:
     ("method", "n_clusters", "n_seeds", "said"),
     [
         ("bootstrap", 20, 5, "20 clusters are few"),
-        ("BCa", 100, 1, "covered 92 %"),
+        ("BCa", 100, 1, "covered 93 %"),
         ("basic", 100, 1, "covered 88 %"),
-        ("random effects", 500, 3, "rejected 6.3 %"),
-        ("crossed bootstrap", 500, 5, "78, 87 and 92 %"),
+        ("random effects", 500, 3, "rejected 6 %"),
+        ("crossed bootstrap", 500, 5, "78, 86 and 91 %"),
         ("sign flips", 500, 8, "for these items only"),
     ],
 )
@@ -240,18 +246,19 @@ def test_what_is_said_is_what_the_table_shows() -> None:
     table = pl.read_csv(TABLE)
 
     def percent(method: str, measure: str, **where: object) -> list[int]:
-        rows = table.filter(method=method, measure=measure, gain=0, **where)
-        return [round(one) for one in rows["percent"]]
+        return [round(one) for one in table.filter(method=method, measure=measure, gain=0, **where)["percent"]]
 
-    assert percent("percentile", "coverage", design="mean over languages", n=10) == [90]
-    assert percent("percentile", "coverage", design="mean over languages", n=20) == [93]
-    assert percent("BCa", "coverage", design="one pair", n=100, accuracy=95) == [92]
-    assert percent("BCa", "rejection", design="one pair", n=100, accuracy=95) == [8]
-    assert percent("basic", "coverage", design="accuracy", n=100, accuracy=95) == [88]
-    assert [
-        percent("crossed bootstrap", "coverage", n=500, languages=1, seeds=seeds, seed_sd=10, accuracy=65)[0]
-        for seeds in ("3", "5", "10")
-    ] == [78, 87, 92]
-    assert max(percent("sign flips over seeds", "rejection")) in {33, 34}
-    dominant = table.filter(method="random effects", measure="rejection", seeds="3", seed_sd=10, n=500)
-    assert dominant["percent"][0] == pytest.approx(6.3, abs=0.3)
+    few = [{"design": "mean over languages", "n": number} for number in (10, 20)]
+    assert [percent("percentile", "coverage", **where) for where in few] == [[91], [93]]
+    assert [percent("percentile", "rejection", **where) for where in few] == [[8], [7]]
+    assert max(percent("permutation", "rejection")) <= 5
+    extreme = {"n": 100, "accuracy": 95}
+    assert percent("BCa", "coverage", design="one pair", **extreme) == [93]
+    assert percent("BCa", "rejection", design="one pair", **extreme) == [7]
+    assert percent("basic", "coverage", design="accuracy", **extreme) == [88]
+    dominant = {"design": "items and seeds", "n": 500, "seed_sd": 10}
+    assert [percent("crossed bootstrap", "coverage", seeds=seeds, **dominant) for seeds in (3, 5, 10)] == [
+        [78], [86], [91],
+    ]  # fmt: skip
+    assert percent("random effects", "rejection", seeds=3, **dominant) == [6]
+    assert max(percent("sign flips over seeds", "rejection")) == 33

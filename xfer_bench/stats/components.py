@@ -28,7 +28,8 @@ class Components:
     """How much of the variance of one outcome each factor and each interaction makes.
 
     names: the factors, then their interactions as `cluster x seed`, last `residual`. estimates: squared points, which
-    can be below nought. shares: fractions of the estimates' sum, None where nothing varies. df, mean_squares: of each.
+    can be below nought. shares: fractions of the estimates' sum, None where that is not above nought. df, mean_squares:
+    of each.
     """
 
     names: tuple[str, ...]
@@ -151,6 +152,8 @@ def run_grid(seeds: Sequence[tuple[int | None, int | None]]) -> tuple[tuple[str,
     each intermediate stage is followed by each target seed; places are those in `seeds`. Raises ResultsError for
     anything else: runs that share an intermediate stage share its level, and only a whole grid shows how much that is.
     """
+    if not seeds:
+        raise ResultsError("no runs; seeds are crossed where there is at least one")
     intermediates, targets = (sorted(set(column), key=_order) for column in zip(*seeds, strict=True))
     if len(seeds) == len(intermediates) == len(targets):
         return (SEED,), np.arange(len(seeds))
@@ -185,7 +188,8 @@ def pseudo_values(sums: Numbers, sizes: Numbers) -> Floats:
 
 def _sums_of_squares(values: Numbers, effects: Sequence[Effect]) -> dict[Effect, Floats]:
     axes = tuple(range(values.ndim - 1))
-    centred = values - values.mean(axis=axes, keepdims=True, dtype=np.float64)
+    grand = values.mean(axis=axes, keepdims=True, dtype=np.float64)
+    centred = values - grand
     if not np.isfinite(centred).all():
         raise ResultsError("an analysis of variance needs numbers; some outcomes are NaN or infinite")
     cells = int(np.prod(values.shape[:-1]))
@@ -194,7 +198,8 @@ def _sums_of_squares(values: Numbers, effects: Sequence[Effect]) -> dict[Effect,
         means = centred.mean(axis=tuple(axis for axis in axes if axis not in effect))
         levels = cells // means[..., 0].size
         marginal[effect] = levels * np.einsum("ij,ij->j", *[means.reshape(-1, means.shape[-1])] * 2)
-    negligible = _ROUNDING * marginal[axes]
+    # Relative to what varies, and, where nothing does, to the values themselves.
+    negligible = _ROUNDING * marginal[axes] + _ROUNDING**2 * cells * grand.reshape(-1) ** 2
     sums = {}
     for effect in effects:
         parts = [part for size in range(len(effect) + 1) for part in combinations(effect, size)]

@@ -7,6 +7,7 @@ import numpy as np
 
 from xfer_bench.errors import ResultsError
 from xfer_bench.stats.bootstrap import Floats, Numbers, cluster_sums, p_value, resample_means
+from xfer_bench.stats.cautions import expectation
 from xfer_bench.stats.components import run_grid
 from xfer_bench.stats.effects import cohen_h
 from xfer_bench.stats.estimates import Comparison
@@ -17,7 +18,6 @@ from xfer_bench.stats.outcomes import Pair, Pairing
 from xfer_bench.stats.permutation import permutation_p
 from xfer_bench.stats.power import smallest_detectable
 from xfer_bench.stats.seeds import crossed_bootstrap, crossed_random_effects, random_effects, sign_flips
-from xfer_bench.stats.simulation import expectation
 
 MCNEMAR = frozenset({"mcnemar", "mid-p"})
 
@@ -52,6 +52,7 @@ class _Inference:
     test: str
     df: Floats | None = None
     draws: Floats | None = None
+    caution: str = ""
 
 
 def measure(pairing: Pairing, method: Method) -> list[Measured]:
@@ -98,8 +99,9 @@ def _over_items(pairing: Pairing, columns: Sequence[_Column], sizes: Numbers, me
     else:
         p = p_value(draws, observed)
     return _Inference(
-        low=low, high=high, standard_error=draws.std(axis=0), p_value=p, test=method.test or "bootstrap", draws=draws
-    )
+        low=low, high=high, standard_error=draws.std(axis=0), p_value=p, test=method.test or "bootstrap", draws=draws,
+        caution=_cautions([method.interval, method.test or "bootstrap"], clusters=len(sizes)),
+    )  # fmt: skip
 
 
 def _mcnemar_p(pairing: Pairing, column: _Column, method: Method) -> float:
@@ -118,13 +120,15 @@ def _over_both(columns: Sequence[_Column], sizes: Numbers, method: Method) -> _I
     """Of one arm's columns."""
     _, grid = run_grid([(pair.intermediate_seed, pair.target_seed) for pair in columns[0].pairs])
     won = np.stack([column.won / len(column.languages) for column in columns], axis=-1)[:, grid]
+    few = {"clusters": len(sizes), "seeds": min(grid.shape)}
     if method.test == "bootstrap":
         draws = crossed_bootstrap(won, sizes, resamples=method.resamples, seed=method.seed)
         observed = won.sum(axis=0).reshape(-1, len(columns)).mean(axis=0) / sizes.sum()
         low, high = interval(draws, observed, method="percentile", level=method.level)
-        p = p_value(draws, observed)
-        error = draws.std(axis=0)
-        return _Inference(low=low, high=high, standard_error=error, p_value=p, test="crossed bootstrap", draws=draws)
+        return _Inference(
+            low=low, high=high, standard_error=draws.std(axis=0), p_value=p_value(draws, observed),
+            test="crossed bootstrap", draws=draws, caution=_cautions(["crossed bootstrap"], **few),
+        )  # fmt: skip
     fit = (random_effects if grid.ndim == 1 else crossed_random_effects)(won, sizes, level=method.level)
     p, test = fit.p_value, "random effects"
     if method.test == "permutation":
@@ -135,7 +139,16 @@ def _over_both(columns: Sequence[_Column], sizes: Numbers, method: Method) -> _I
             )
         p = sign_flips(won.sum(axis=0) / sizes.sum(), resamples=method.resamples, seed=method.seed)
         test = "sign flips"
-    return _Inference(low=fit.low, high=fit.high, standard_error=fit.standard_error, p_value=p, test=test, df=fit.df)
+    return _Inference(
+        low=fit.low, high=fit.high, standard_error=fit.standard_error, p_value=p, test=test, df=fit.df,
+        caution="; ".join([*fit.warnings, *filter(None, [_cautions([test], **few)])]),
+    )  # fmt: skip
+
+
+def _cautions(names: Sequence[str], *, clusters: int, seeds: int = 1) -> str:
+    """What is known of these methods with so few clusters or seeds, each line once."""
+    lines = (expectation(name, n_clusters=clusters, n_seeds=seeds) for name in names)
+    return "; ".join(dict.fromkeys(line for line in lines if line))
 
 
 def _measured(
@@ -183,7 +196,7 @@ def _measured(
         test=found.test,
         level=method.level,
         resamples=method.resamples,
-        caution=expectation(found.test, n_clusters=len(right), n_seeds=len(column.pairs)) or "",
+        caution=found.caution,
     )
     return Measured(comparison=comparison, draws=None if found.draws is None else 100 * found.draws[:, place])
 
