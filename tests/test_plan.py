@@ -11,7 +11,7 @@ from tests.sources.small_mirror import pairs, write
 from xfer_bench.errors import StudyError, TaskError, XferBenchError
 from xfer_bench.plan import Plan, plan, stage_rows
 from xfer_bench.sources.source import Sources
-from xfer_bench.study import Arm, Recipe, Seeds, StageSpec, Study, Target
+from xfer_bench.study import Arm, Budget, Recipe, Seeds, StageSpec, Study, Target
 from xfer_bench.tasks import TASKS
 
 NONE = Arm(name="none")
@@ -254,3 +254,35 @@ def test_development_items_are_capped_and_the_same_for_every_seed(sources: Sourc
     assert len(held_out(seed=0, most=7)) == 7
     assert held_out(seed=0, most=7) == held_out(seed=1, most=7)
     assert set(held_out(seed=0, most=7)) < set(held_out(seed=0, most=500))
+
+
+def test_a_budget_gives_every_arm_the_same_number_of_steps(sources: Sources) -> None:
+    twice = Arm(name="twice", stages=(StageSpec(task="siqa", examples=40), XNLI.stages[0]))
+    arms = (NONE, SIQA, XNLI, twice)
+    recipe = Recipe(batch_size=4, epochs=9)
+    for hold, amount, steps in (("examples", 33, 8), ("steps", 8, 8)):
+        study = changed(arms=arms, recipe=recipe, budget=Budget(hold=hold, amount=amount))  # type: ignore[arg-type]
+        of_arm = {
+            run.arm: [one for one in run.stages if one.role == "intermediate"] for run in planned(sources, study).runs
+        }
+        assert {arm: sum(stage.steps for stage in stages) for arm, stages in of_arm.items()} == {
+            "none": 0, "siqa": steps, "xnli": steps, "twice": steps,
+        }  # fmt: skip
+        assert all(stage.recipe.max_steps == stage.steps for stages in of_arm.values() for stage in stages)
+
+
+def test_a_budget_beyond_the_data_is_refused_unless_it_is_wanted(sources: Sources) -> None:
+    arms, recipe = (NONE, SIQA), Recipe(batch_size=4)
+    with pytest.raises(StudyError, match=r"its share of the budget is 44 examples and it has 40; .* upsample = true"):
+        planned(sources, changed(arms=arms, recipe=recipe, budget=Budget(hold="steps", amount=11)))
+    more = changed(arms=arms, recipe=recipe, budget=Budget(hold="steps", amount=11, upsample=True))
+    assert {run.stages[0].steps for run in planned(sources, more).runs if run.arm == "siqa"} == {11}
+    with pytest.raises(StudyError, match="less than one step of 4 examples"):
+        planned(sources, changed(arms=arms, recipe=recipe, budget=Budget(hold="examples", amount=3)))
+
+
+def test_a_sweep_of_sizes_is_an_arm_for_each(sources: Sources) -> None:
+    swept = Arm(name="siqa", stages=(StageSpec(task="siqa"),), sizes=(10, 20))
+    runs = planned(sources, changed(arms=(NONE, swept))).runs
+    sizes = {run.arm: run.stages[0].data.examples for run in runs if run.arm != "none"}
+    assert sizes == {"siqa-10": 10, "siqa-20": 20}

@@ -89,6 +89,19 @@ def test_the_dry_run_trains_nothing(
     assert not (place / "elsewhere").exists()
 
 
+def test_the_plan_is_printed_and_drawn(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed = said(
+        ["plan", "study.toml", "-o", "out", "--set", "seeds.target=[0, 7]", "--picture", "plan.svg"],
+        monkeypatch,
+        capsys,
+    )
+    assert "4 runs, 6 stages (0 shared by several runs), 0 done" in printed
+    assert "6 done" in said(["plan", "study.toml", "-o", "out"], monkeypatch, capsys)
+    assert (place / "plan.svg").stat().st_size
+
+
 def test_compare_as_json_says_what_was_compared_and_how(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

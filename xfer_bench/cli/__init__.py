@@ -39,6 +39,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(study.run)
+app.command("plan")(study.plan)
 app.command("train")(study.train)
 app.command("eval")(evaluation.evaluate)
 app.command("compare")(compare.compare)

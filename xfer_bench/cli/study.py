@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from xfer_bench.cli.options import DataRoot, OwnTasks
+from xfer_bench.errors import StudyError
 
 if TYPE_CHECKING:
     from xfer_bench.pipeline import Place, Prepared
@@ -25,6 +26,8 @@ Changes: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Put over the file, e.g. --set seeds.target=[0,1,2]; repeatable."),
 ]
+
+_PICTURES = (".pdf", ".png", ".svg")
 
 
 def train(
@@ -70,6 +73,30 @@ def run(
     found = compared(given, baseline=None, method=method)
     show(found, given, method)
     draw(place.results, place.figures, found)
+
+
+def plan(
+    study: StudyFile,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="OUT", help="Where it runs, to see what is done there.")
+    ] = None,
+    data_root: DataRoot = None,
+    changes: Changes = None,
+    own: OwnTasks = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE", help="Draw the stages too: .pdf, .png or .svg.")
+    ] = None,
+) -> None:
+    """Print the plan of a study: its stages, which of them arms share, which are done, and a rough cost."""
+    if picture is not None and picture.suffix not in _PICTURES:
+        raise StudyError(f"--picture {picture}: cannot draw {picture.suffix or 'that'}; use {', '.join(_PICTURES)}")
+    prepared, place = _prepare(study, out or Path("runs"), data_root, changes, own)
+    _print_plan(prepared, place)
+    if picture is not None:
+        from xfer_bench.plotting.plan_graph import save_plan
+
+        save_plan(prepared.plan, picture, model=prepared.origin.name)
+        typer.echo(f"drawn: {picture}")
 
 
 def _prepare(

@@ -1,7 +1,7 @@
 """A study resolved against tasks and sources: validated, its rows read, every stage keyed by its content."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -83,7 +83,7 @@ class _Reader:
 
     def chains(self) -> Iterator[_Chain]:
         for target in self.study.targets:
-            for arm in self.study.arms:
+            for arm in self.study.every_arm:
                 yield from self.chains_of(arm, target)
 
     def chains_of(self, arm: Arm, target: Target) -> Iterator[_Chain]:
@@ -94,11 +94,33 @@ class _Reader:
             links: list[_Link] = []
             for position, spec in enumerate(arm.stages):
                 where = f"arm {arm.name!r}, stage {position + 1} ({spec.task})"
-                links.append(self.link(spec, role="intermediate", seed=first or 0, target=target, where=where))
+                link = self.link(spec, role="intermediate", seed=first or 0, target=target, where=where)
+                links.append(self.within_budget(link, stages=len(arm.stages), where=where))
             for spec in self.training_of(target):
                 where = f"target {target.task!r}, training set {spec.task!r}"
                 links.append(self.link(spec, role="target", seed=second, target=target, where=where))
             yield _Chain(arm=arm, target=target, intermediate_seed=first, target_seed=second, links=tuple(links))
+
+    def within_budget(self, link: _Link, *, stages: int, where: str) -> _Link:
+        """The stage with as many epochs and steps as its share of the study's budget."""
+        budget = self.study.budget
+        if budget is None:
+            return link
+        batch, share = link.recipe.batch_size, budget.amount // stages
+        steps = share if budget.hold == "steps" else share // batch
+        if steps < 1:
+            raise StudyError(
+                f"{where}: its share of the budget is {share} {budget.hold}, less than one step of {batch} examples"
+            )
+        if steps * batch > link.data.examples and not budget.upsample:
+            raise StudyError(
+                f"{where}: its share of the budget is {steps * batch:,} examples and it has {link.data.examples:,}; "
+                "lower the budget, or write upsample = true to let it be seen more than once"
+            )
+        # So many epochs that the steps are reached; what the last one has too much is cut off by max_steps.
+        epochs = (steps + 1) * batch / link.data.examples
+        recipe = link.recipe.model_copy(update={"epochs": epochs, "max_steps": steps})
+        return replace(link, recipe=recipe)
 
     def training_of(self, target: Target) -> tuple[StageSpec, ...]:
         if target.train:
