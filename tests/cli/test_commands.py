@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -97,8 +98,10 @@ def test_the_plan_is_printed_and_drawn(
         monkeypatch,
         capsys,
     )
-    assert "4 runs, 6 stages (0 shared by several runs), 0 done" in printed
-    assert "6 done" in said(["plan", "study.toml", "-o", "out"], monkeypatch, capsys)
+    whole = said(["plan", "study.toml", "-o", "out"], monkeypatch, capsys)
+    done = [int(re.findall(r"4 runs, 6 stages .* (\d) done", page)[0]) for page in (printed, whole)]
+    # What was trained with the seed that is left is still there.
+    assert 0 < done[0] < done[1] == 6
     assert (place / "plan.svg").stat().st_size
 
 
