@@ -119,3 +119,44 @@ def test_files_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:
             read_answers([tmp_path / name, second])
     with pytest.raises(ResultsError, match=r"none\.csv cannot be read"):
         read_answers([tmp_path / "none.csv", second])
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ({"item": [1, 2], "correct": [1, 0], "language": ["de", None]}, "odd.csv has a row without 'language'"),
+        ({"item": [1, 2], "correct": [1, 0], "seed": [1, None]}, "odd.csv has a row without 'seed'"),
+        ({"item": [1, 2], "correct": [1, 0], "cluster": [None, "x"]}, "odd.csv has a row without 'cluster'"),
+        ({"item": [1, 2], "correct": [1, 0], "seed": ["x", "y"]}, "odd.csv: a column has the wrong type"),
+    ],
+)
+def test_a_row_without_its_name_is_refused_with_its_file(
+    tmp_path: Path, columns: dict[str, list[object]], says: str
+) -> None:
+    odd = write(tmp_path, "odd", **columns)
+    with pytest.raises(ResultsError, match=says):
+        read_answers([odd, *two(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    "line", ['{"doc_id": 1, "acc": [1]}', '{"doc_id": 1, "acc": {"a": 1}}', "[" * 100_000, '{"doc_id": 1, "acc": null}']
+)
+def test_samples_that_are_no_answers_are_refused_in_one_line(tmp_path: Path, line: str) -> None:
+    odd = tmp_path / "odd.jsonl"
+    odd.write_text(line, encoding="utf-8")
+    with pytest.raises(ResultsError, match=r"odd.jsonl (has the answer|cannot be read)") as refused:
+        read_answers([odd, *two(tmp_path)])
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_names_of_items_are_text_in_every_file(tmp_path: Path) -> None:
+    paths = []
+    for name, items in (("one", ["007", "12"]), ("other", ["007", "x"])):
+        paths.append(tmp_path / f"{name}.csv")
+        paths[-1].write_text("item,correct\n" + "".join(f"{item},1\n" for item in items), encoding="utf-8")
+    assert set(read_answers(paths)["item"]) == {"007", "12", "x"}
+
+
+def test_a_file_does_not_say_what_its_system_has_seen(tmp_path: Path) -> None:
+    found = compare(read_answers(two(tmp_path)), baseline="a")
+    assert [(one.language, one.seen) for one in found] == [("avg", None), (EVERYTHING, None)]

@@ -48,10 +48,12 @@ def _rows(path: Path) -> pl.DataFrame:
     try:
         if path.suffix == ".jsonl":
             with path.open(encoding="utf-8") as lines:
-                return pl.DataFrame([_sample(json.loads(line), path) for line in lines if line.strip()])
+                samples = [_sample(json.loads(line), path) for line in lines if line.strip()]
+                return pl.DataFrame(samples, infer_schema_length=None)
         if path.suffix == ".csv":
-            return pl.read_csv(path, infer_schema_length=None)
-    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError, ValueError) as error:
+            # Item 007 is not item 7, and in a file where others have letters it would not become it either.
+            return pl.read_csv(path, infer_schema_length=None, schema_overrides=dict.fromkeys(_OURS, pl.String))
+    except (OSError, pl.exceptions.PolarsError, ValueError, RecursionError) as error:
         raise ResultsError(f"{path} cannot be read ({(str(error).splitlines() or ['empty'])[0]})") from None
     raise ResultsError(f"{path} is no file of answers; give a results folder, or .csv or .jsonl files")
 
@@ -64,6 +66,8 @@ def _sample(record: Any, path: Path) -> dict[str, Any]:
         raise ResultsError(
             f"{path} has a record without {'doc_id' if metric else ' or '.join(_METRICS)}; it has {', '.join(record)}"
         )
+    if not isinstance(record[metric], bool | int | float | str | None):
+        raise ResultsError(f"{path} has the answer {record[metric]!r:.40} in {metric!r}; right is 1 and wrong is 0")
     doc: Mapping[str, Any] = record["doc"] if isinstance(record.get("doc"), dict) else {}
     known = {name: str(doc[name]) for name in _OURS} if set(_OURS) == set(doc) else {}
     return {"item": str(record["doc_id"]), **known, "correct": record[metric]}
@@ -87,27 +91,37 @@ def _predictions(name: str, rows: pl.DataFrame, path: Path) -> pl.DataFrame:
             raise ResultsError(f"{path} has the answer {odd!r} in `correct`; right is 1 and wrong is 0")
         rows = rows.with_columns(label=pl.lit(1), prediction=right.cast(pl.Int32))
     item = pl.col("item").cast(pl.String)
-    return conform(
-        rows.with_columns(
-            item=item,
-            cluster=pl.col("cluster").cast(pl.String) if "cluster" in given else item,
-            language=pl.col("language").cast(pl.String) if "language" in given else pl.lit(EVERYTHING),
-            run=pl.concat_str(pl.lit(name), pl.col("seed").cast(pl.String), separator="-")
-            if "seed" in given
-            else pl.lit(name),
-            arm=pl.lit(name),
-            target_seed=pl.col("seed") if "seed" in given else None,
-            intermediate_seed=None,
-            seen_in_intermediate=pl.lit(value=False),
-            step=None,
-            task=pl.lit("answers"),
-            target=pl.lit("answers"),
-            setting=pl.lit("given"),
-            variant=pl.lit("published"),
-            split=pl.lit("given"),
-            weights=pl.lit(name),
-            precision=pl.lit("unknown"),
-            scores=pl.lit(None, dtype=pl.List(pl.Float32)),
-        ),
-        PREDICTIONS,
+    for column in sorted({"cluster", "language", "seed"} & given):
+        if rows[column].is_null().any():
+            raise ResultsError(f"{path} has a row without {column!r}; give one in each row, or leave the column out")
+    try:
+        return conform(_named(rows, name, item), PREDICTIONS)
+    except ResultsError as error:
+        raise ResultsError(f"{path}: {error}") from None
+
+
+def _named(rows: pl.DataFrame, name: str, item: pl.Expr) -> pl.DataFrame:
+    """With everything else that PREDICTIONS have."""
+    given = set(rows.columns)
+    return rows.with_columns(
+        item=item,
+        cluster=pl.col("cluster").cast(pl.String) if "cluster" in given else item,
+        language=pl.col("language").cast(pl.String) if "language" in given else pl.lit(EVERYTHING),
+        run=pl.concat_str(pl.lit(name), pl.col("seed").cast(pl.String), separator="-")
+        if "seed" in given
+        else pl.lit(name),
+        arm=pl.lit(name),
+        target_seed=pl.col("seed") if "seed" in given else None,
+        intermediate_seed=None,
+        # A file does not say what its system was trained on.
+        seen_in_intermediate=None,
+        step=None,
+        task=pl.lit("answers"),
+        target=pl.lit("answers"),
+        setting=pl.lit("given"),
+        variant=pl.lit("published"),
+        split=pl.lit("given"),
+        weights=pl.lit(name),
+        precision=pl.lit("unknown"),
+        scores=pl.lit(None, dtype=pl.List(pl.Float32)),
     )

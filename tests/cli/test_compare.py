@@ -129,3 +129,58 @@ def test_what_cannot_be_is_refused_in_one_line(shell: Shell, arguments: tuple[st
 def test_two_seeds_cannot_stand_for_all(shell: Shell) -> None:
     Results(shell.folder / "two").add(make_predictions())
     assert "2 seeds cannot say how much seeds vary" in shell.refused("compare", "two", "--over", "both")
+
+
+def test_a_split_with_one_language_is_shown_beside_one_with_averages(shell: Shell) -> None:
+    english = make_predictions(seeds=range(3)).filter(language="en").with_columns(split=pl.lit("validation"))
+    Results(shell.folder / "results").add(english)
+    page = shell.said("compare", *FEW)
+    assert "xcopa test, CO" in page
+    assert "xcopa validation, CO" in page
+
+
+def test_a_question_whose_arms_are_not_there_yet_is_told_as_open(shell: Shell) -> None:
+    Results(shell.folder / "results").declare(pl.DataFrame({"arm": ["later"], "against": ["english"]}))
+    page = " ".join(shell.said("compare", *FEW).split())
+    assert "the study's own question, later against english, is open: there are no results of later" in page
+
+
+def test_what_has_no_partner_is_told(shell: Shell) -> None:
+    foreign = make_predictions(effects={"foreign": 0.0}, seeds=(0,)).with_columns(setting=pl.lit("external"))
+    Results(shell.folder / "results").add(foreign)
+    page = shell.said("compare", "--baseline", "none", *FEW)
+    assert "not compared on xcopa test, external, as no run has a partner: foreign" in page
+    assert "not compared" not in shell.said("compare", "--contrast", "mixed:none", *FEW)
+
+
+def test_random_effects_have_no_simultaneous_intervals(shell: Shell) -> None:
+    assert "add --bootstrap" in shell.refused("compare", "--over", "both", "--simultaneous")
+    assert "joint 95 % interval" in shell.said("compare", "--over", "both", "--bootstrap", "--simultaneous", *FEW)
+
+
+def test_json_says_how_steps_were_chosen_and_what_collapsed(shell: Shell) -> None:
+    stages = make_stages(make_predictions(seeds=range(3))).with_columns(development_majority=pl.lit(99.0))
+    Results(shell.folder / "results").add_stages(stages)
+    settings = json.loads(shell.said("compare", "--select", "oracle", *FEW, "--format", "json"))["settings"]
+    assert (settings["select"], settings["collapsed"]) == ("oracle", "english, mixed, none")
+    assert "|select:oracle|" in shell.said("compare", "--select", "oracle", *FEW).splitlines()[-1]
+
+
+def test_a_question_without_a_row_is_told(shell: Shell) -> None:
+    one = Results(shell.folder / "one")
+    one.add(make_predictions(seeds=(0,)))
+    one.declare(pl.DataFrame({"arm": ["mixed"], "against": ["english"]}))
+    said = "mixed against english, has no row here:"
+    assert f"{said} an average has no such test" in " ".join(shell.said("compare", "one", "--mcnemar", *FEW).split())
+    assert said not in shell.said("compare", "one", "--contrast", "mixed:none", *FEW)
+    apart = Results(shell.folder / "apart")
+    kept = (pl.col("arm") == "none") | ((pl.col("arm") == "mixed") == (pl.col("target_seed") == 0))
+    apart.add(make_predictions(seeds=(0, 1)).filter(kept))
+    apart.declare(pl.DataFrame({"arm": ["mixed"], "against": ["english"]}))
+    assert f"{said} no run has a partner" in " ".join(shell.said("compare", "apart", *FEW).split())
+
+
+def test_files_have_no_steps_to_select(shell: Shell) -> None:
+    for name in "ab":
+        pl.DataFrame({"item": range(4), "correct": [1, 0, 1, 1]}).write_csv(shell.folder / f"{name}.csv")
+    assert "files have none" in shell.refused("compare", "a.csv", "b.csv", "--select", "last")

@@ -176,3 +176,79 @@ def test_a_sentence_claims_what_the_test_allows(comparisons: list[Comparison]) -
     assert "generalises over items and seeds" in sentence(replace(one, over="both"))
     assert sentence(one, collapsed=["none"]).endswith("Beware: runs of none collapsed, as told below.")
     assert sentence(one, collapsed=["other"]) == sentence(one)
+
+
+def test_a_p_value_in_a_sentence_is_never_nought(comparisons: list[Comparison]) -> None:
+    one = replace(comparisons[0], p_value=1 / 10_001, p_adjusted=2 / 10_001, family_size=2)
+    assert "p < 0.001 (< 0.001 among 2 tests)" in sentence(one)
+    assert "p < 0.001;" in sentence(replace(one, p_value=0.0, p_adjusted=0.0, family_size=1))
+
+
+def test_what_would_be_found_is_told_of_one_test_alone_where_there_are_more(comparisons: list[Comparison]) -> None:
+    one = replace(comparisons[0], p_value=0.3, p_adjusted=0.6, family_size=2)
+    assert "80 times in 100 by one test alone." in sentence(one)
+    assert "80 times in 100. It" in sentence(replace(one, p_adjusted=0.3, family_size=1))
+    assert "80 times in 100. It" in sentence(replace(one, p_adjusted=None))
+
+
+def test_where_nothing_varies_nothing_is_told_of_what_would_be_found(settings: Settings) -> None:
+    (one, *_) = compare(make_predictions(effects={"none": 0, "twin": 0}, n_items=60, seed=3), method=METHOD)
+    same = replace(one, gain=0.0, ci_low=0.0, ci_high=-0.0, standard_error=0.0, p_value=1.0, p_adjusted=1.0)
+    assert "neither a gain nor a loss. It" in sentence(same)
+    assert "+0.0 points [+0.0, +0.0]" in sentence(same)
+    row = cells(render([same], format="table", settings=settings), head="arm  | language")[1]
+    assert (row[5], row[-1]) == ("[+0.0, +0.0]", "")
+
+
+def test_a_handful_of_clusters_is_no_evidence(comparisons: list[Comparison]) -> None:
+    # All of n clusters have one sign by chance with 2^(1 - n): from 6 clusters on that is below 5 %.
+    one = replace(comparisons[0], p_value=0.0001, p_adjusted=0.0001)
+    assert [significant(replace(one, n_clusters=clusters)) for clusters in (1, 5, 6)] == [False, False, True]
+    assert "neither a gain nor a loss: 1 cluster is too few to tell." in sentence(replace(one, n_clusters=1))
+
+
+def test_flips_of_seeds_signs_are_told_as_what_they_are(comparisons: list[Comparison]) -> None:
+    one = replace(comparisons[0], over="both", test="sign flips", n_seeds=6, p_value=0.03, p_adjusted=0.06)
+    assert "generalises" not in sentence(one)
+    assert "times in 100" not in sentence(one)
+    assert "p is over seeds alone, for these items" in sentence(one)
+
+
+def test_another_level_and_a_special_target_are_told(comparisons: list[Comparison]) -> None:
+    one = replace(comparisons[0], p_value=0.3, p_adjusted=0.3, level=0.5, variant="translated", target="copa")
+    assert "supports a gain at the 50 % level." in sentence(one)
+    assert "on xcopa (translated) after copa (CO, test" in sentence(one)
+
+
+def test_pairs_of_runs_are_not_called_seeds(comparisons: list[Comparison]) -> None:
+    # Three intermediate seeds, each before three target seeds, are nine pairs of runs and not nine seeds.
+    assert "(9 pairs of runs)" in sentence(replace(comparisons[0], n_seeds=9))
+    assert "(1 pair of runs)" in sentence(replace(comparisons[0], n_seeds=1, over="both"))
+
+
+def test_primary_contrasts_of_other_averages_say_which(settings: Settings) -> None:
+    first = replace(compare(make_predictions(), primary=[("mixed", "english")], method=METHOD)[0], n_seeds=2)
+    page = render(
+        [first, replace(first, task="xnli", target="xnli", language="avg")], format="table", settings=settings
+    )
+    assert page.startswith("primary contrasts\n")
+    assert [row[2] for row in cells(page, head="target")] == ["language", "avg_unseen", "avg"]
+
+
+def test_seeds_left_out_are_told_of_each_contrast(settings: Settings) -> None:
+    predictions = make_predictions(seeds=(0, 1, 2)).filter(pl.col("run") != "none-2")
+    found = compare(predictions, primary=[("mixed", "english")], method=METHOD)
+    page = render(found, format="table", settings=settings)
+    assert "mixed against none on xcopa test, CO: target seed 2 on one side only, left out" in page
+    assert "mixed against english on xcopa test, CO: target seed" not in page
+
+
+def test_the_least_p_of_an_inversion_is_a_bound_too(comparisons: list[Comparison], settings: Settings) -> None:
+    one = replace(comparisons[0], test="inversion", p_value=2 / 200)
+    assert cells(render([one], format="table", settings=settings), head="arm     | language")[1][6] == "<=.010"
+
+
+def test_random_flips_are_signed_with_their_seed() -> None:
+    method = Method(over="both", test="permutation", resamples=500, seed=7)
+    found = compare(make_predictions(seeds=range(6), languages=["en"]), method=method)
+    assert "p:sign-flips|B:500|over:both|clusters:item|seed:7" in signature(method_settings(found, method))

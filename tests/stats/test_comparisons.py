@@ -382,3 +382,54 @@ def test_a_seed_on_one_side_only_is_counted() -> None:
 def test_methods_that_mean_nothing_are_refused(choices: dict[str, Any], message: str) -> None:
     with pytest.raises(ResultsError, match=message):
         Method(**choices)
+
+
+def test_mcnemar_leaves_the_primary_contrast_out_rather_than_another_in_its_place() -> None:
+    found = compare(
+        make_predictions(seeds=(4,)), primary=[("mixed", "english")], method=Method(test="mcnemar", resamples=99)
+    )
+    assert not any(one.primary for one in found)
+
+
+def test_variants_of_a_task_are_families_of_their_own() -> None:
+    predictions = make_predictions()
+    both = pl.concat([predictions, predictions.with_columns(variant=pl.lit("translated"))])
+    found = compare(both, method=Method(resamples=99))
+    sizes = {(one.family, one.family_size) for one in found if one.languages == (one.language,)}
+    assert sizes == {
+        (f"languages of {arm} on xcopa test CO{variant}", 5)
+        for arm in ("english", "mixed")
+        for variant in ("", " translated")
+    }
+
+
+def test_arms_on_targets_of_one_language_are_one_family() -> None:
+    # English benchmarks have no average, and their arms are as many tests as elsewhere.
+    found = compare(make_predictions(languages=["en"]), method=Method(resamples=99))
+    assert {(one.family, one.family_size) for one in found} == {("en of arms and targets", 2)}
+
+
+def crossed(*, seeds: int = 3) -> pl.DataFrame:
+    """`none` with one run for each target seed, `mixed` with one for each pair of seeds."""
+    grid = make_predictions(effects={"none": 0.0, "mixed": 0.5}, seeds=range(seeds))
+    own = grid.filter(arm="mixed")
+    again = [
+        own.with_columns(
+            intermediate_seed=pl.lit(one, dtype=pl.Int64), run=pl.format("mixed-{}-{}", pl.lit(one), "target_seed")
+        )
+        for one in range(seeds)
+    ]
+    return pl.concat([grid.filter(arm="none"), *again])
+
+
+def test_a_contrast_the_wrong_way_round_says_which_way_is_right() -> None:
+    assert compare(crossed(), contrast=("mixed", "none"), method=Method(resamples=99))[0].n_seeds == 9
+    with pytest.raises(ResultsError, match=r"has its intermediate seed too; .* as mixed:none"):
+        compare(crossed(), contrast=("none", "mixed"), method=Method(resamples=99))
+
+
+@pytest.mark.parametrize("name", ["arm", "run", "language"])
+def test_rows_without_a_name_are_refused(name: str) -> None:
+    empty = make_predictions().with_columns(pl.when(pl.col("item") != "0003").then(name).alias(name))
+    with pytest.raises(ResultsError, match=rf"30 predictions have no {name} .* item '0003', for example"):
+        compare(empty)

@@ -124,3 +124,12 @@ def test_nonsense_is_refused(a: npt.NDArray[np.float64], b: npt.NDArray[np.float
 def test_clusters_need_a_label_per_item() -> None:
     with pytest.raises(ResultsError, match="one label per item"):
         paired_test(np.ones(3), np.ones(3), clusters=np.ones(2))
+
+
+def test_inversion_is_of_the_interval_that_is_asked_for() -> None:
+    a, b = (system[:, 0] for system in two_systems(40, seed=3))
+    p = {
+        name: paired_test(a, b, method=Method(test="inversion", interval=name, resamples=1999)).p_value
+        for name in ("percentile", "basic", "bca")
+    }
+    assert len(set(p.values())) == 3

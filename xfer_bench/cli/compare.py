@@ -1,6 +1,6 @@
 """`compare`: what each arm gains over another, from a results folder or anyone's per-item files; no torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +12,7 @@ from xfer_bench.errors import ResultsError
 from xfer_bench.results import Results
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
 
@@ -48,6 +48,11 @@ _INTERVALS: "dict[Interval, IntervalName]" = {
     Interval.BASIC: "basic",
     Interval.BCA: "bca",
 }
+
+
+# Tests of single languages.
+_SINGLE = frozenset({"mcnemar", "mid-p"})
+_TARGET = ("task", "variant", "split", "setting", "target")
 
 
 class By(StrEnum):
@@ -114,13 +119,24 @@ def compare(
         seed=seed,
         level=level,
     )
+    if simultaneous and method.random_effects:
+        raise ResultsError(
+            "simultaneous intervals come from resamples, of which random effects have none; add --bootstrap, or leave "
+            "--simultaneous out"
+        )
     places = results or [Path("results")]
     if len(places) == 1 and not places[0].is_file():
         given = of_folder(Results(places[0]), select=select)
     else:
+        if select is not None:
+            raise ResultsError("--select chooses among steps of a results folder's runs; files have none")
         given = _of_files(places)
         baseline = baseline if baseline or contrast else given.predictions["arm"][0]
-    found = compared(given, baseline=baseline, contrast=_arms(contrast), method=method)
+    arms = _arms(contrast)
+    found = compared(given, baseline=baseline, contrast=arms, method=method)
+    if arms:
+        # The others are left out on purpose.
+        given = replace(given, predictions=given.predictions.filter(given.predictions["arm"].is_in(arms)), primary=())
     show(found, given, method, output=output, by=by, simultaneous=simultaneous)
 
 
@@ -129,17 +145,19 @@ class Given:
     """What is compared.
 
     primary: (arm, against) of the study's question. collapsed: arms with runs that learnt nothing. notes: what a
-    reader has to know of runs.
+    reader has to know of runs. select: the rule that chose among steps of runs.
     """
 
     predictions: "pl.DataFrame"
     primary: tuple[tuple[str, str], ...] = ()
     collapsed: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+    select: str | None = None
 
 
 def of_folder(results: Results, *, select: str | None = None) -> Given:
     """A results folder's predictions, question, and collapsed runs. select: a rule that chooses among steps of runs."""
+    from xfer_bench.metrics import targets_only
     from xfer_bench.stats.collapse import collapsed
 
     predictions = results.predictions()
@@ -152,11 +170,19 @@ def of_folder(results: Results, *, select: str | None = None) -> Given:
         rule = Rule.from_text(select)
         predictions = chosen(predictions, rule)
         notes.insert(0, f"steps of each run chosen by: {rule.label}")
+    arms = {*targets_only(predictions)["arm"]}
+    declared: list[tuple[str, str]] = [*results.contrasts().iter_rows()]
+    notes += [
+        f"the study's own question, {arm} against {other}, is open: there are no results of {lacking}"
+        for arm, other in declared
+        if (lacking := " and ".join(sorted({arm, other} - arms)))
+    ]
     return Given(
         predictions=predictions,
-        primary=tuple(results.contrasts().iter_rows()),
+        primary=tuple(contrast for contrast in declared if arms.issuperset(contrast)),
         collapsed=frozenset(one.arm for one in lame),
         notes=tuple(notes),
+        select=select,
     )
 
 
@@ -191,20 +217,48 @@ def show(
     from xfer_bench.report.comparisons import method_settings, render
     from xfer_bench.stats.estimates import AVERAGES
 
-    settings = method_settings(found, method)
-    averaged = {(one.task, one.setting) for one in found if one.language in AVERAGES}
+    settings = {**method_settings(found, method), "select": given.select}
+    settings["collapsed"] = ", ".join(sorted(given.collapsed)) or None
+    notes = (*given.notes, *_alone(given, found))
+    averaged = {_target(one) for one in found if one.language in AVERAGES}
     if by is By.AVERAGE and output in {Format.TABLE, Format.MARKDOWN}:
-        found = [one for one in found if one.language in AVERAGES or (one.task, one.setting) not in averaged]
+        found = [one for one in found if one.language in AVERAGES or _target(one) not in averaged]
     typer.echo(
         render(
             found,
             format=output.value,
             settings=settings,
-            notes=given.notes,
+            notes=notes,
             collapsed=given.collapsed,
             simultaneous=simultaneous,
         )
     )
+
+
+def _target(one: "Comparison") -> tuple[str, ...]:
+    return tuple(str(getattr(one, name)) for name in _TARGET)
+
+
+def _alone(given: Given, found: "Sequence[Comparison]") -> list[str]:
+    """What was asked or is in the results, and is in no comparison: else it would be missing without a word."""
+    from xfer_bench.metrics import targets_only
+
+    compared_arms = {(*_target(one), arm) for one in found for arm in (one.arm, one.baseline)}
+    targets: dict[tuple[str, ...], set[str]] = {}
+    for *target, arm in targets_only(given.predictions).select(*_TARGET, "arm").unique().iter_rows():
+        if (*map(str, target), arm) not in compared_arms:
+            targets.setdefault(tuple(map(str, target)), set()).add(arm)
+    answered = {(one.arm, one.baseline) for one in found if one.primary}
+    unanswered = [
+        f"the study's own question, {arm} against {other}, has no row here: "
+        f"{'no run has a partner' if found[0].test not in _SINGLE else 'an average has no such test'}"
+        for arm, other in given.primary
+        if (arm, other) not in answered
+    ]
+    return unanswered + [
+        f"not compared on {target[0]} {target[2]}, {target[3]}, as no run has a partner: {', '.join(sorted(arms))}"
+        for target, arms in sorted(targets.items())
+    ]
 
 
 def _test(asked: "Mapping[Test, bool]") -> "Test | None":

@@ -5,14 +5,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
-
 from xfer_bench.plotting.style import PNG_DPI, TWO_COLUMNS, paper_style
 from xfer_bench.results import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from xfer_bench.plan import Plan, Stage
 
@@ -21,11 +19,13 @@ _ROW_INCHES = 0.42
 _SHARED, _ALONE, _EDGE = "#cfe3f3", "#f2f2f2", "0.45"
 
 
-def plan_figure(plan: "Plan", *, model: str) -> Figure:
+def plan_figure(plan: "Plan", *, model: str) -> "Figure":
     """Stages from left to right in the order of training; those that several runs share are filled in blue.
 
     model: what the first stages start from. As high as the plan has stages in its longest column.
     """
+    from matplotlib.figure import Figure
+
     columns = _columns(plan.stages)
     rows = max(len(column) for column in columns)
     figure = Figure(figsize=(TWO_COLUMNS, 0.5 + _ROW_INCHES * rows))
@@ -81,6 +81,8 @@ def _name(stage: "Stage") -> str:
 
 
 def _box(axes: "Axes", place: tuple[float, float], lines: Sequence[str], *, colour: str) -> None:
+    from matplotlib.patches import FancyBboxPatch
+
     (x, y), (wide, high) = place, _BOX
     axes.add_patch(
         FancyBboxPatch(

@@ -6,7 +6,7 @@ from itertools import groupby
 from textwrap import fill
 
 from xfer_bench import __version__
-from xfer_bench.report.sentences import sentence
+from xfer_bench.report.sentences import sentence, target
 from xfer_bench.report.tables import (
     WIDTH,
     Format,
@@ -29,20 +29,21 @@ _MARK = "*"
 _SHORT = {"percentile": "pct", "basic": "basic", "bca": "bca"}
 # Tests that the name of the interval does not imply.
 _NAMED = frozenset({"inversion", "permutation", "mcnemar", "mid-p", "sign flips"})
-_DRAWN = frozenset({"bootstrap", "permutation", "crossed bootstrap"})
+_DRAWN = frozenset({"bootstrap", "inversion", "permutation", "crossed bootstrap"})
 
 
 def method_settings(comparisons: Sequence[Comparison], method: Method) -> Settings:
     """What someone else needs to get the same comparisons: the `settings` of a table."""
     test = comparisons[0].test
+    drawn = not method.random_effects or test == "sign flips"
     return {
         "baseline": next((one.baseline for one in comparisons if not one.primary), comparisons[0].baseline),
         "interval": _interval(test, method),
         "p": test.replace(" ", "-") if test in _NAMED else None,
-        "resamples": None if method.random_effects else method.resamples,
+        "resamples": method.resamples if drawn else None,
         "over": method.over,
         "clusters": "+".join(sorted({_cluster(one) for one in comparisons})),
-        "seed": None if method.random_effects else method.seed,
+        "seed": method.seed if drawn else None,
         "level": method.level,
         "adjust": None if method.adjust == "none" else f"{method.adjust}({_families(comparisons)})",
         "power": method.power,
@@ -71,19 +72,15 @@ def render(
     parts: list[str] = []
     primary = [one for one in comparisons if one.primary]
     if primary:
-        # Both arms' accuracies stand in the tables below.
-        rows = [[_target(one), f"{one.arm} - {one.baseline}", *_gain(one, simultaneous)] for one in primary]
-        heads = ["target", "contrast", *_gain_heads(primary, simultaneous)]
-        parts.append(
-            block(f"primary contrast{'s' if len(primary) > 1 else ''}, {primary[0].language}", heads, rows, format)
-        )
+        parts.append(_question(primary, simultaneous, format))
     rest = [one for one in comparisons if not one.primary]
     for title, group in groupby(rest, key=_title):
         some = list(group)
-        parts.append(block(title, ["arm", "seeds", *_averages(some)], _arms(some), format))
+        if _averages(some):
+            parts.append(block(title, ["arm", "seeds", *_averages(some)], _arms(some), format))
         parts.append(
             block(
-                f"gain over {some[0].baseline}",
+                f"gain over {some[0].baseline}" if _averages(some) else f"{title}, gain over {some[0].baseline}",
                 _heads(some, simultaneous),
                 [_row(one, simultaneous) for one in some],
                 format,
@@ -92,6 +89,25 @@ def render(
     power = float(settings["power"] or 0)
     parts += [_wrapped(sentence(one, power=power, collapsed=collapsed), format) for one in primary or _headlines(rest)]
     return "\n\n".join([*parts, footnotes([*_notes(comparisons, simultaneous, power), *notes], settings, format)])
+
+
+def _question(primary: Sequence[Comparison], simultaneous: bool, format: Format) -> str:
+    """The primary contrasts; both arms' accuracies stand in the tables below it."""
+    averages = list(dict.fromkeys(one.language for one in primary))
+    # A target whose languages are all seen has another headline than the others.
+    several = len(averages) > 1
+    rows = [
+        [
+            target(one),
+            f"{one.arm} - {one.baseline}",
+            *([one.language] if several else []),
+            *_gain(one, simultaneous),
+        ]
+        for one in primary
+    ]
+    heads = ["target", "contrast", *(["language"] if several else []), *_gain_heads(primary, simultaneous)]
+    title = f"primary contrast{'s' if len(primary) > 1 else ''}{'' if several else f', {averages[0]}'}"
+    return block(title, heads, rows, format)
 
 
 def _heads(some: Sequence[Comparison], simultaneous: bool) -> list[str]:
@@ -112,13 +128,14 @@ def _row(one: Comparison, simultaneous: bool) -> list[str]:
 
 def _gain(one: Comparison, simultaneous: bool) -> list[str]:
     joint = between(one.simultaneous_low, one.simultaneous_high)
-    least = 1 / (one.resamples + 1) if one.test in _DRAWN else 0.0
+    least = (2 if one.test == "inversion" else 1) / (one.resamples + 1) if one.test in _DRAWN else 0.0
     return [
         signed(one.gain),
         joint if simultaneous else between(one.ci_low, one.ci_high),
         p_text(one.p_value, least=least),
         *([p_text(one.p_adjusted, least=least)] if one.p_adjusted is not None else []),
-        points(one.smallest_detectable),
+        # Where nothing varied, nobody knows.
+        points(one.smallest_detectable) if one.standard_error else "",
     ]
 
 
@@ -138,9 +155,9 @@ def _arms(some: Sequence[Comparison]) -> list[list[str]]:
 
 
 def _averages(some: Sequence[Comparison]) -> list[str]:
-    """Which averages there are, or the only language."""
-    present = [name for name in AVERAGES if any(one.language == name for one in some)]
-    return present or [some[0].language]
+    """Which averages there are, or the only language; none of several languages without an average."""
+    names = {one.language for one in some}
+    return [name for name in AVERAGES if name in names] or ([*names] if len(names) == 1 else [])
 
 
 def _spread(mean: float, sd: float | None) -> str:
@@ -152,21 +169,16 @@ def _wrapped(text: str, format: Format) -> str:
 
 
 def _headlines(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """The first of each arm on each target: the headline average, or the only language."""
-    firsts: dict[tuple[str, ...], Comparison] = {}
-    for one in comparisons:
-        firsts.setdefault((_title(one), one.arm), one)
-    return list(firsts.values())
+    """The first of each arm on each target, where that is an average or the only language."""
+    found = []
+    for _, group in groupby(comparisons, key=lambda one: (_title(one), one.arm)):
+        some = list(group)
+        found += some[:1] if _averages(some) else []
+    return found
 
 
 def _title(one: Comparison) -> str:
-    return f"{_target(one)}: {one.n_items:,} items in {one.n_clusters:,} clusters"
-
-
-def _target(one: Comparison) -> str:
-    variant = "" if one.variant == "published" else f" ({one.variant})"
-    after = "" if one.target == one.task else f" after {one.target}"
-    return f"{one.task}{variant} {one.split}{after}, {one.setting}"
+    return f"{target(one)}: {one.n_items:,} items in {one.n_clusters:,} clusters"
 
 
 def _notes(comparisons: Sequence[Comparison], simultaneous: bool, power: float) -> list[str]:
@@ -178,15 +190,16 @@ def _notes(comparisons: Sequence[Comparison], simultaneous: bool, power: float) 
         notes.append("avg: mean over all languages but English; (seen): in the arm's intermediate data")
     if AVG_PUBLISHED in named:
         notes.append("avg_published: the benchmark's own average")
-    notes.append(f"least: the smallest gain that would be found {100 * power:.0f} times in 100")
+    notes.append(f"least: the smallest gain that one test alone would find {100 * power:.0f} times in 100")
     if simultaneous:
         notes.append("joint intervals hold for all tests of a family together (max-t)")
-    notes += [
-        f"{one.arm} on {_target(one)}: target seed{'s' if len(one.dropped_seeds) > 1 else ''} "
+    dropped = [
+        f"{one.arm} against {one.baseline} on {target(one)}: target seed{'s' if len(one.dropped_seeds) > 1 else ''} "
         f"{', '.join(map(str, one.dropped_seeds))} on one side only, left out"
-        for one in _headlines(comparisons)
+        for one in comparisons
         if one.dropped_seeds
     ]
+    notes += dict.fromkeys(dropped)
     notes += sorted({f"caution: {one.caution}" for one in comparisons if one.caution})
     return notes
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from xfer_bench.report.tables import between, signed
 from xfer_bench.stats.estimates import AVERAGES, Comparison
 
 
@@ -10,16 +11,28 @@ def sentence(one: Comparison, *, power: float = 0.8, collapsed: Collection[str] 
 
     collapsed: arms with runs that learnt nothing, of which a comparison with them has to tell.
     """
-    where = f"{one.task} ({one.setting}, {one.split}, {_languages(one)})"
-    numbers = f"{one.gain:+.1f} points [{one.ci_low:+.1f}, {one.ci_high:+.1f}], p = {_p(one)}"
+    where = f"{target(one, sure=False)} ({one.setting}, {one.split}, {_languages(one)})"
+    numbers = f"{signed(one.gain)} points {between(one.ci_low, one.ci_high)}, {_p(one)}"
     claim = f"{_verdict(one, power)} {_conditions(one)}{_warning(one, collapsed)}"
     return f"{one.arm} against {one.baseline} on {where}: {numbers}; {claim}"
 
 
 def significant(one: Comparison) -> bool:
-    """Whether its p-value, adjusted where it is, is below what its level allows."""
+    """Whether its p-value, adjusted where it is, is below what its level allows, and could be with so few clusters."""
     p = one.p_value if one.p_adjusted is None else one.p_adjusted
-    return p < 1 - one.level
+    return p < 1 - one.level and not _too_few(one)
+
+
+def target(one: Comparison, *, sure: bool = True) -> str:
+    """The task with what is special about it; where `sure`, also the split and the setting."""
+    variant = "" if one.variant == "published" else f" ({one.variant})"
+    after = "" if one.target == one.task else f" after {one.target}"
+    return f"{one.task}{variant} {one.split}{after}, {one.setting}" if sure else f"{one.task}{variant}{after}"
+
+
+def _too_few(one: Comparison) -> bool:
+    # Were it only for chance, all clusters would have one sign that often; a bootstrap of two clusters does not see it.
+    return 2.0 ** (1 - one.n_clusters) >= 1 - one.level
 
 
 def _languages(one: Comparison) -> str:
@@ -29,26 +42,40 @@ def _languages(one: Comparison) -> str:
 
 
 def _p(one: Comparison) -> str:
-    raw = f"{one.p_value:.3f}"
+    raw = _fraction(one.p_value)
     if one.p_adjusted is None or one.family_size == 1:
-        return raw
-    return f"{raw} ({one.p_adjusted:.3f} among {one.family_size} tests)"
+        return f"p {raw}"
+    return f"p {raw} ({_fraction(one.p_adjusted).removeprefix('= ')} among {one.family_size} tests)"
+
+
+def _fraction(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
 def _verdict(one: Comparison, power: float) -> str:
+    at = "" if one.level == 0.95 else f" at the {100 * one.level:g} % level"
     if significant(one):
-        return f"the evidence supports a {'gain' if one.gain > 0 else 'loss'}."
+        return f"the evidence supports a {'gain' if one.gain > 0 else 'loss'}{at}."
+    neither = f"the evidence supports neither a gain nor a loss{at}"
+    if _too_few(one):
+        return f"{neither}: {one.n_clusters} cluster{'s are' if one.n_clusters > 1 else ' is'} too few to tell."
+    if one.standard_error == 0 or one.test == "sign flips":
+        # Nothing varied, or the smallest p is that of the number of seeds: neither tells what could be found.
+        return f"{neither}."
+    alone = " by one test alone" if one.family_size > 1 and one.p_adjusted is not None else ""
     return (
-        f"the evidence supports neither a gain nor a loss, and a true one of {one.smallest_detectable:.1f} points "
-        f"would be found {100 * power:.0f} times in 100."
+        f"{neither}, and a true one of {one.smallest_detectable:.1f} points would be found {100 * power:.0f} times in "
+        f"100{alone}."
     )
 
 
 def _conditions(one: Comparison) -> str:
-    seeds = "1 seed" if one.n_seeds == 1 else f"{one.n_seeds} seeds"
+    runs = "1 pair of runs" if one.n_seeds == 1 else f"{one.n_seeds} pairs of runs"
+    if one.test == "sign flips":
+        return f"The interval is over items and seeds ({runs}); p is over seeds alone, for these items."
     if one.over == "both":
-        return f"It generalises over items and seeds, of which there were {one.n_seeds}, not over languages or data."
-    return f"It holds for the checkpoints at hand ({seeds} a side) and for items like these, not for other seeds."
+        return f"It generalises over items and seeds ({runs}), not over languages or data."
+    return f"It holds for the checkpoints at hand ({runs}) and for items like these, not for other seeds."
 
 
 def _warning(one: Comparison, collapsed: Collection[str]) -> str:

@@ -36,6 +36,7 @@ _SHORT = {
     "adjust": "",
     "method": "",
     "tasks": "",
+    "select": "select:",
 }
 
 
@@ -148,13 +149,13 @@ def points(value: float | None) -> str:
 
 
 def signed(value: float | None) -> str:
-    """One decimal and the sign, for a column of gains."""
-    return "" if value is None else f"{value:+.1f}"
+    """One decimal and the sign, for a column of gains; nought has no minus."""
+    return "" if value is None else f"{value + 0.0:+.1f}"
 
 
 def between(low: float | None, high: float | None) -> str:
     """An interval of gains."""
-    return "" if low is None or high is None else f"[{low:+.1f}, {high:+.1f}]"
+    return "" if low is None or high is None else f"[{signed(low)}, {signed(high)}]"
 
 
 def p_text(value: float | None, *, least: float = 0.0) -> str:

@@ -1,6 +1,6 @@
 """Arms against each other: gains, their intervals and p-values, over clusters drawn jointly, in declared families."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -40,8 +40,9 @@ def compare(
     items in XNLI, the item in XCOPA) jointly over languages, runs and arms: an item in 15 languages is one draw. They
     are then conditional on the seeds, and always on the languages and the intermediate tasks at hand.
 
-    p-values are adjusted within families: the primary contrasts of all targets; each average's arms on all targets;
-    the languages of one arm on one target.
+    p-values are adjusted within families: the primary contrasts of all targets; each average's arms on all targets,
+    and so the arms on targets of a single language; the languages of one arm on one target. McNemar's test is not
+    defined for averages, and so neither for a primary contrast that is one.
 
     Sorted by target and arm; for each, `avg_unseen` (the headline), the other averages, then the languages. An average
     that would be over no language is absent. Raises ResultsError when runs differ in their languages or items, when no
@@ -59,15 +60,24 @@ def compare(
         for pairing in pairings(
             predictions, baseline=baseline_arm(predictions, name=other), arms=[baseline_arm(predictions, name=arm)]
         )
-        for one in measure(pairing, method)[:1]
+        for one in measure(pairing, method)
+        # McNemar's test has no averages, and the first language that it has is not the study's question.
+        if one.comparison.language == next(iter(pairing.averages))
     ]
     rest = [one for pairing in pairings(predictions, baseline=chosen, arms=arms) for one in measure(pairing, method)]
     if not rest:
         raise ResultsError(
-            f"no run shares its task, setting and target seed with a run of the baseline {chosen!r}; "
-            "train both with the same target seeds"
+            f"no run shares its task, setting and target seed with a run of the baseline {chosen!r}"
+            f"{_remedy(predictions, arms=arms, baseline=chosen)}"
         )
     return _in_families([*first, *rest], method)
+
+
+def _remedy(predictions: pl.DataFrame, *, arms: Sequence[str] | None, baseline: str) -> str:
+    # A baseline with several runs for a target seed has no single one for an arm without intermediate seeds.
+    if arms and any(pairings(predictions, baseline=arms[0], arms=[baseline])):
+        return f" that has its intermediate seed too; ask for it the other way round, as {baseline}:{arms[0]}"
+    return "; train both with the same target seeds"
 
 
 def comparison_frame(comparisons: Sequence[Comparison]) -> pl.DataFrame:
@@ -88,9 +98,13 @@ def comparison_frame(comparisons: Sequence[Comparison]) -> pl.DataFrame:
 
 def _in_families(measured: Sequence[Measured], method: Method) -> list[Comparison]:
     """With what depends on how many tests a family has."""
+    quantities: dict[tuple[str, ...], set[str]] = {}
+    for one in measured:
+        quantities.setdefault(_target(one.comparison), set()).add(one.comparison.language)
+    alone = {target for target, names in quantities.items() if len(names) == 1}
     families: dict[str, list[int]] = {}
     for place, one in enumerate(measured):
-        families.setdefault(_family(one.comparison), []).append(place)
+        families.setdefault(_family(one.comparison, alone), []).append(place)
     done: dict[int, Comparison] = {}
     for name, places in families.items():
         some = [measured[place] for place in places]
@@ -109,12 +123,21 @@ def _in_families(measured: Sequence[Measured], method: Method) -> list[Compariso
     return [done[place] for place in range(len(measured))]
 
 
-def _family(one: Comparison) -> str:
+def _family(one: Comparison, alone: Collection[tuple[str, ...]]) -> str:
+    """alone: targets that have a single quantity, which is then their headline."""
     if one.primary:
         return PRIMARY
-    if one.language in AVERAGES:
+    if one.language in AVERAGES or _target(one) in alone:
         return f"{one.language} of arms and targets"
-    return f"languages of {one.arm} on {one.task} {one.split} {one.setting}"
+    special = [
+        *([one.variant] if one.variant != "published" else []),
+        *([f"after {one.target}"] if one.target != one.task else []),
+    ]
+    return " ".join(["languages of", one.arm, "on", one.task, one.split, one.setting, *special])
+
+
+def _target(one: Comparison) -> tuple[str, ...]:
+    return one.task, one.variant, one.split, one.setting, one.target
 
 
 def _adjusted(p_values: Sequence[float], method: Method) -> list[float | None]:

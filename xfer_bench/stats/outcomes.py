@@ -50,7 +50,8 @@ class Pairing:
     """All runs of one target that have a baseline run, over the same items in the same languages.
 
     right: (items, runs, languages) int8, 1 right and 0 wrong. clusters: (items,) labels.
-    seen: the (arm, language) of which the arm's intermediate data contain the language. Unknown counts as seen.
+    seen: the (arm, language) of which the arm's intermediate data contain the language. Unknown counts as seen, and
+        stands in `unknown` too.
     dropped: by arm, the target seeds that only one of the two sides has, and that therefore count on neither.
     """
 
@@ -66,6 +67,7 @@ class Pairing:
     dropped: Mapping[str, tuple[int | None, ...]]
     clusters: Numbers
     right: npt.NDArray[np.int8]
+    unknown: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -114,7 +116,7 @@ def tabulate(predictions: pl.DataFrame, *, cells: Sequence[str]) -> Outcomes:
         twice = marked.filter(pl.struct([*cells, "item", "cluster"]).is_duplicated()).row(0, named=True)
         raise ResultsError(
             f"run {twice['run']!r} has several predictions for item {twice['item']!r} of {twice['task']} "
-            f"{twice['split']} in {twice['language']!r}; keep those of one step"
+            f"{twice['split']} in {twice['language']!r}; keep those of one step (`--select`), and each item once"
         )
     return Outcomes(cells=rows, items=items, right=right)
 
@@ -124,15 +126,27 @@ def pairings(predictions: pl.DataFrame, *, baseline: str, arms: Collection[str] 
 
     arms: those that are measured against the baseline; by default all others.
 
-    Raises ResultsError when a run lacks a language or an item that the others have.
+    Raises ResultsError when a run lacks a language or an item that the others have, and for rows without a name.
     """
-    for key, rows in sorted(
-        targets_only(predictions).partition_by(_TARGET, as_dict=True).items(), key=lambda part: [*map(str, part[0])]
-    ):
+    targets = targets_only(predictions)
+    _check_named(targets)
+    for key, rows in sorted(targets.partition_by(_TARGET, as_dict=True).items(), key=lambda part: [*map(str, part[0])]):
         chosen = rows if arms is None else rows.filter(pl.col("arm").is_in([*arms, baseline]))
         matched = _matched_runs(chosen, baseline)
         if not matched.is_empty():
             yield _pairing(dict(zip(_TARGET, map(str, key), strict=True)), chosen, matched, baseline)
+
+
+def _check_named(rows: pl.DataFrame) -> None:
+    # A null would sort with nothing, or drop its rows out of every join.
+    for name in ("arm", "run", "language"):
+        nameless = rows.filter(pl.col(name).is_null())
+        if not nameless.is_empty():
+            row = nameless.row(0, named=True)
+            raise ResultsError(
+                f"{len(nameless)} predictions have no {name} (run {row['run']!r}, {row['task']} {row['split']}, item "
+                f"{row['item']!r}, for example); each row needs one"
+            )
 
 
 def _matched_runs(rows: pl.DataFrame, baseline: str) -> pl.DataFrame:
@@ -195,6 +209,9 @@ def _pairing(names: dict[str, str], rows: pl.DataFrame, matched: pl.DataFrame, b
         pairs=pairs,
         languages=languages,
         seen=frozenset(seen.select("arm", "language").unique().rows()),
+        unknown=frozenset(
+            kept.filter(pl.col("seen_in_intermediate").is_null()).select("arm", "language").unique().rows()
+        ),
         dropped=_dropped(rows, matched, baseline),
         clusters=outcomes.items["cluster"].to_numpy(),
         right=np.moveaxis(outcomes.right.reshape(len(runs), len(languages), -1), 2, 0),

@@ -1,5 +1,7 @@
 """Systems on the same items, from plain arrays: their accuracies, and how far one is above another."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from xfer_bench.errors import ResultsError
@@ -11,6 +13,40 @@ from xfer_bench.stats.method import Method
 from xfer_bench.stats.permutation import permutation_p
 
 _USUAL = Method()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Drawn:
+    """Columns and their bootstrap over clusters; fractions. draws: (resamples, columns); the others (columns,)."""
+
+    value: Floats
+    draws: Floats
+    low: Floats
+    high: Floats
+    p_value: Floats
+
+
+def over_clusters(sums: Numbers, sizes: Numbers, *, divisors: Numbers | int, method: Method) -> Drawn:
+    """Means over items with the method's interval, and the p-value of its test that they are nought.
+
+    sums: (clusters, columns), whole numbers of right answers, or of differences; sizes: (clusters,), items. divisors:
+        (columns,), of how many answers to an item a column is the mean. Dividing comes after drawing, which is
+        therefore exact.
+
+    `inversion` inverts the interval that is given. McNemar's tests look at single items: the p-value beside them is
+    the bootstrap's, and the caller's own stands instead.
+    """
+    draws = resample_means(sums, sizes, resamples=method.resamples, seed=method.seed) / divisors
+    value: Floats = sums.sum(axis=0) / sizes.sum() / divisors
+    jackknife = jackknife_means(sums, sizes) / divisors if method.interval == "bca" else None
+    low, high = interval(draws, value, method=method.interval, level=method.level, jackknife=jackknife)
+    if method.test == "permutation":
+        p = permutation_p(sums, resamples=method.resamples, seed=method.seed)
+    elif method.test == "inversion":
+        p = p_by_inversion(draws, value, method=method.interval, jackknife=jackknife)
+    else:
+        p = p_value(draws, value)
+    return Drawn(value=value, draws=draws, low=low, high=high, p_value=p)
 
 
 def paired_test(a: Numbers, b: Numbers, *, clusters: Numbers | None = None, method: Method = _USUAL) -> Estimate:
@@ -74,26 +110,18 @@ def _estimates(
     if method.over != "items":
         raise ResultsError("one run a system says nothing of seeds; over both is seeds.random_effects, of several runs")
     sums, sizes = cluster_sums(values, labels)
-    draws = resample_means(sums, sizes, resamples=method.resamples, seed=method.seed) / divisor
-    observed: Floats = sums.sum(axis=0) / sizes.sum() / divisor
-    jackknife = jackknife_means(sums, sizes) / divisor if method.interval == "bca" else None
-    low, high = interval(draws, observed, method=method.interval, level=method.level, jackknife=jackknife)
-    if p is None and method.test == "permutation":
-        p_values = permutation_p(sums, resamples=method.resamples, seed=method.seed)
-    elif p is None:
-        p_values = (p_by_inversion if method.test == "inversion" else p_value)(draws, observed)
-    else:
-        p_values = np.full(len(observed), p)
+    found = over_clusters(sums, sizes, divisors=divisor, method=method)
+    p_values = found.p_value if p is None else np.full(len(found.value), p)
     return [
         Estimate(
-            value=float(100 * observed[place]),
-            low=float(100 * low[place]),
-            high=float(100 * high[place]),
+            value=float(100 * found.value[place]),
+            low=float(100 * found.low[place]),
+            high=float(100 * found.high[place]),
             level=method.level,
             n_items=len(values),
             n_clusters=len(sizes),
             resamples=method.resamples,
             p_value=float(p_values[place]) if tested else None,
         )
-        for place in range(len(observed))
+        for place in range(len(found.value))
     ]
