@@ -3,6 +3,7 @@
 import json
 import logging as python_logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,8 +11,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForMultipleChoice, AutoModelForSequenceClassification
 from transformers.utils import logging
 
+from tests.models.families import HEADS, LAYERS, inputs_for, tiny_model
 from tests.toy import Kind, tiny_checkpoint
-from xfer_bench.errors import CheckpointError
+from xfer_bench.errors import CheckpointError, TrainingError
 from xfer_bench.models.heads import Headed, freeze, quiet, with_fresh_head, with_its_head
 from xfer_bench.tasks.multiple_choice import MULTIPLE_CHOICE
 from xfer_bench.tasks.nli import NLI
@@ -138,8 +140,51 @@ def test_what_is_frozen_gets_no_gradient(encoder: Path) -> None:
     assert frozen
     assert all(name.startswith(("bert.embeddings.", "bert.encoder.layer.0.")) for name in frozen)
     assert not any(name.startswith(("bert.embeddings.", "bert.encoder.layer.0.")) for name in trained)
-    with pytest.raises(CheckpointError, match="cannot freeze 3 layers of a model that has 2"):
-        freeze(headed.model, embeddings=False, layers=3)
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("kind", LAYERS)
+def test_the_lowest_layers_of_every_family_are_frozen(kind: str, head: Any) -> None:
+    model = tiny_model(kind, head)
+    before = {name for name, weight in model.named_parameters() if not weight.requires_grad}
+    assert not before
+    freeze(model, embeddings=True, layers=2)
+    frozen = {name for name, weight in model.named_parameters() if not weight.requires_grad}
+    lowest = tuple(f"{LAYERS[kind]}.{layer}." for layer in (0, 1))
+    assert all(any(name.startswith(layer) for name in frozen) for layer in lowest)
+    embeddings = f"{LAYERS[kind].split('.')[0]}.embeddings"
+    # ELECTRA's embeddings have a projection beside them.
+    first = (*lowest, f"{embeddings}.", f"{embeddings}_project")
+    assert frozen == {name for name, _ in model.named_parameters() if name.startswith(first)}
+    model.train()
+    model(**inputs_for(model)).logits.sum().backward()
+    assert all(
+        (weight.grad is None) == (name in frozen) for name, weight in model.named_parameters() if "pooler" not in name
+    )
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_no_more_layers_are_frozen_than_there_are(kind: str) -> None:
+    freeze(tiny_model(kind), embeddings=False, layers=3)
+    with pytest.raises(TrainingError, match="freeze_layers: cannot freeze 4 layers of a model that has 3"):
+        freeze(tiny_model(kind), embeddings=False, layers=4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("albert", "the layers of albert apart: no list of 3 modules"),
+        ("xlm", r"4 lists \(attentions, .*\) of 3 modules; train it"),
+    ],
+)
+def test_layers_that_cannot_be_told_apart_are_said(kind: str, says: str) -> None:
+    model = tiny_model(kind)
+    with pytest.raises(TrainingError, match=says) as caught:
+        freeze(model, embeddings=True, layers=1)
+    assert "\n" not in str(caught.value)
+    freeze(model, embeddings=True, layers=0)
+    assert not model.get_input_embeddings().weight.requires_grad
+    assert any(weight.requires_grad for weight in model.parameters())
 
 
 def test_quiet_puts_the_logging_back() -> None:

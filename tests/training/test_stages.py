@@ -9,24 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import load_file
 from transformers import AutoModelForMultipleChoice
 
 from tests.small_study import small_study
+from tests.training.one_stage import Stop, equal
 from xfer_bench.errors import CheckpointError
 from xfer_bench.pipeline import train_study
 from xfer_bench.progress import Update
 from xfer_bench.training.checkpoints import LINEAGE, MANIFEST, newest_state, read_lineage
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "model.safetensors")
-
-
-def equal(first: Path, second: Path) -> bool:
-    a, b = weights(first), weights(second)
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
 def test_a_finished_stage_is_never_trained_again(tmp_path: Path) -> None:
@@ -54,10 +44,6 @@ def test_a_checkpoint_is_ordinary_and_holds_no_pickle(tmp_path: Path) -> None:
         assert lineage["steps"] == 5
         assert lineage["examples"] == 40
         assert lineage["seeds"]["initialisation"] in {0, 1}
-
-
-class Stop(Exception):  # noqa: N818
-    """Stands for a cluster's kill at a moment of the test's choosing."""
 
 
 def test_an_interrupted_stage_ends_in_the_same_weights(tmp_path: Path) -> None:
@@ -112,6 +98,11 @@ def test_a_state_that_lacks_a_file_is_not_resumed(tmp_path: Path) -> None:
     older = newest_state(work)
     assert older is not None
     assert older[0].name == "checkpoint-2"
+    # Nor one with a file that is not ours.
+    (older[0] / "pytorch_model.bin").write_bytes(b"planted")
+    assert newest_state(work) is None
+    (older[0] / "pytorch_model.bin").unlink()
+    assert newest_state(work) is not None
     (older[0] / MANIFEST).unlink()
     assert newest_state(work) is None
 

@@ -3,15 +3,15 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from xfer_bench.errors import CheckpointError
+from xfer_bench.errors import CheckpointError, TrainingError
 from xfer_bench.models.loading import AUTO, checked_config, load, loading, longest, quiet, tokenizer_of
 from xfer_bench.tasks.task import Format
 
-__all__ = ["Headed", "freeze", "longest", "quiet", "tokenizer_of", "with_fresh_head", "with_its_head"]
+__all__ = ["Headed", "freeze", "layers_of", "longest", "quiet", "tokenizer_of", "with_fresh_head", "with_its_head"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,15 +82,46 @@ def with_its_head(folder: Path, head: str) -> Headed:
 
 
 def freeze(model: PreTrainedModel, *, embeddings: bool, layers: int) -> None:
-    """Stop the gradient at the embeddings and that many of the lowest layers. Raises CheckpointError beyond the top."""
-    if not (embeddings or layers):
-        return
-    encoder = getattr(model, model.base_model_prefix)
-    stack = encoder.encoder.layer
-    if layers > len(stack):
-        raise CheckpointError(f"cannot freeze {layers} layers of a model that has {len(stack)}")
-    frozen: list[Any] = [*stack[:layers]]
+    """Stop the gradient at the embeddings and that many of the lowest layers.
+
+    Raises TrainingError when the model has fewer layers, or none of its parts are known to be its layers.
+    """
+    frozen: list[nn.Module] = []
+    if layers:
+        stack = layers_of(model)
+        if layers > len(stack):
+            raise TrainingError(f"freeze_layers: cannot freeze {layers} layers of a model that has {len(stack)}")
+        frozen += stack[:layers]
     if embeddings:
-        frozen.append(encoder.embeddings)
+        frozen += _embeddings(model)
     for module in frozen:
         module.requires_grad_(requires_grad=False)
+
+
+def layers_of(model: PreTrainedModel) -> list[nn.Module]:
+    """The encoder's layers from the lowest up, whatever the family calls them.
+
+    They are the one list of modules that is as long as the configuration says that there are layers. Raises
+    TrainingError where there is no such list, or several: models that share one layer, or keep its parts in lists.
+    """
+    base = model.base_model
+    count = getattr(model.config, "num_hidden_layers", None)
+    lists = {
+        name: [*module]
+        for name, module in base.named_modules()
+        if isinstance(module, nn.ModuleList) and count and len(module) == count
+    }
+    outermost = [name for name in lists if not any(name.startswith(f"{other}.") for other in lists)]
+    if len(outermost) != 1:
+        found = f"{len(outermost)} lists ({', '.join(outermost)})" if outermost else "no list"
+        raise TrainingError(
+            f"cannot tell the layers of {model.config.model_type} apart: {found} of {count} modules; "
+            "train it without freeze_layers and lora"
+        )
+    return lists[outermost[0]]
+
+
+def _embeddings(model: PreTrainedModel) -> list[nn.Module]:
+    """What comes before the lowest layer; ELECTRA's has a projection of its own."""
+    named = [getattr(model.base_model, name, None) for name in ("embeddings", "embeddings_project")]
+    return [module for module in named if isinstance(module, nn.Module)] or [model.get_input_embeddings()]

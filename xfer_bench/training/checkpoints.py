@@ -2,6 +2,7 @@
 
     store/
       <key>/            an ordinary Hugging Face checkpoint and lineage.json; renamed here only when whole
+      <key>/steps/<n>/  the same training after n optimiser steps, where the recipe keeps that; a checkpoint likewise
       .work/<key>/      a stage in the making: resumable states with a manifest each; gone when the stage is finished
       .origin/<digest>/ the pretrained model that the stages start from, when its vocabulary was trimmed
 
@@ -18,6 +19,7 @@ from xfer_bench.digest import file_digest
 from xfer_bench.durable import publish, write_json
 from xfer_bench.errors import CheckpointError
 from xfer_bench.plan import Run, Stage
+from xfer_bench.training.keeping import Kept
 
 LINEAGE = "lineage.json"
 MANIFEST = "manifest.json"
@@ -71,24 +73,24 @@ class Store:
     def publish(self, stage: Stage, finished: Path, lineage: dict[str, Any]) -> Checkpoint:
         """Move a finished folder to its place, with its lineage, and drop what it was made from.
 
-        Descendants of a trimmed model keep the record of the rows that its vocabulary covers.
+        Descendants of a trimmed model keep the record of the rows that its vocabulary covers. `lineage["kept"]` lists
+        the checkpoints along the stage, in what they differ from its result; others that lie there are dropped.
         """
         trimmed = self.origin(stage.origin) / VOCABULARY
-        if trimmed.is_file():
-            shutil.copy2(trimmed, finished / VOCABULARY)
-        files = sorted(file for file in finished.iterdir() if file.is_file())
-        lineage = {
-            **lineage,
-            "files": {file.name: file_digest(file) for file in files},
-            "sizes": {file.name: file.stat().st_size for file in files},
-        }
-        write_json(finished / LINEAGE, lineage)
+        kept = Kept(folder=finished)
+        kept.drop(*(set(kept.steps()) - {one["steps"] for one in lineage["kept"]}))
+        for one in lineage["kept"]:
+            _sign(kept.path(one["steps"]), {**lineage, **one, "kept": []}, trimmed)
+        signed = _sign(finished, lineage, trimmed)
         publish(finished, self.path(stage.key))
         shutil.rmtree(self.work(stage.key), ignore_errors=True)
-        return Checkpoint(path=self.path(stage.key), lineage=lineage)
+        return Checkpoint(path=self.path(stage.key), lineage=signed)
 
     def claim(self, checkpoint: Checkpoint, run: Run) -> None:
-        """Note in a target checkpoint's lineage that this run ends in it, so that a copied folder knows its labels."""
+        """Note in a target checkpoint's lineage that this run ends in it, so that a copied folder knows its labels.
+
+        The checkpoints along its last stage are the same run's, at other steps.
+        """
         entry = {
             "run": run.name,
             "arm": run.arm,
@@ -98,10 +100,26 @@ class Store:
             "target_seed": run.target_seed,
             "seen": list(run.seen),
         }
-        lineage = read_lineage(checkpoint.path)
-        if entry not in lineage["runs"]:
-            others = [one for one in lineage["runs"] if one["run"] != run.name]
-            write_json(checkpoint.path / LINEAGE, {**lineage, "runs": [*others, entry]})
+        kept = Kept(folder=checkpoint.path)
+        for folder in (*map(kept.path, kept.steps()), checkpoint.path):
+            lineage = read_lineage(folder)
+            if entry not in lineage["runs"]:
+                others = [one for one in lineage["runs"] if one["run"] != run.name]
+                write_json(folder / LINEAGE, {**lineage, "runs": [*others, entry]})
+
+
+def _sign(folder: Path, lineage: dict[str, Any], trimmed: Path) -> dict[str, Any]:
+    """Write a checkpoint's lineage, with the digests and sizes of its files."""
+    if trimmed.is_file():
+        shutil.copy2(trimmed, folder / VOCABULARY)
+    files = sorted(file for file in folder.iterdir() if file.is_file() and file.name != LINEAGE)
+    signed = {
+        **lineage,
+        "files": {file.name: file_digest(file) for file in files},
+        "sizes": {file.name: file.stat().st_size for file in files},
+    }
+    write_json(folder / LINEAGE, signed)
+    return signed
 
 
 def read_lineage(folder: Path) -> dict[str, Any]:
@@ -129,18 +147,38 @@ def seal_state(state: Path, **facts: float) -> None:
 
 def newest_state(work: Path) -> tuple[Path, dict[str, Any]] | None:
     """The newest resumable state that is whole, with its facts, or None."""
-    states = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True)
-    for state in states:
-        facts = _sealed(state)
+    for state in sorted(_states(work), key=step_of, reverse=True):
+        facts = sealed(state)
         if facts is not None:
             return state, facts
     return None
 
 
-def _sealed(state: Path) -> dict[str, Any] | None:
+def drop_states(work: Path, *, after: int) -> None:
+    """Remove the states beyond a step: what is resumed there makes them again."""
+    for state in _states(work):
+        if step_of(state) > after:
+            shutil.rmtree(state, ignore_errors=True)
+
+
+def step_of(state: Path) -> int:
+    """The optimiser step of a resumable state, by its name."""
+    return int(state.name.rsplit("-", 1)[1])
+
+
+def sealed(state: Path) -> dict[str, Any] | None:
+    """The facts of a state that is whole; None for one that is not."""
     try:
         manifest: dict[str, Any] = json.loads((state / MANIFEST).read_text(encoding="utf-8"))
-        whole = all(file_digest(state / name) == digest for name, digest in manifest["files"].items())
+        there = {str(file.relative_to(state)) for file in state.rglob("*") if file.is_file()}
+        # Neither fewer files nor more: what somebody put beside them is not ours to read.
+        whole = there == {MANIFEST, *manifest["files"]} and all(
+            file_digest(state / name) == digest for name, digest in manifest["files"].items()
+        )
     except (OSError, ValueError, KeyError):
         return None
     return manifest if whole else None
+
+
+def _states(work: Path) -> list[Path]:
+    return [path for path in work.glob("checkpoint-*") if path.name.rsplit("-", 1)[1].isdecimal()]

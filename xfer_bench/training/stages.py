@@ -1,12 +1,13 @@
 """A stage becomes a checkpoint: found if it is finished, resumed if it was begun, trained if it is new."""
 
-import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from torch import distributed
 
 import xfer_bench
 from xfer_bench.errors import TrainingError
@@ -16,7 +17,7 @@ from xfer_bench.progress import Progress, silent
 from xfer_bench.sources.source import Rows, Sources
 from xfer_bench.tasks import Task
 from xfer_bench.training.checkpoints import Checkpoint, Store
-from xfer_bench.training.trainer import fit
+from xfer_bench.training.fitting import FINISHED, fit
 
 _LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "datasets", "polars", "numpy")
 
@@ -41,7 +42,8 @@ def train(stage: Stage, *, workshop: Workshop, progress: Progress = silent) -> C
 
     A finished stage is never trained again, a begun one goes on from its last whole state, and nothing but a whole
     checkpoint ever stands in the store under the stage's key.
-    Raises TrainingError if the data are not those of the plan or the loss is no number.
+    Under torchrun every process calls it, and the first one writes.
+    Raises TrainingError if the data are not those of the plan, the loss is no number, or memory does not suffice.
     """
     store = workshop.store
     done = store.find(stage)
@@ -53,12 +55,28 @@ def train(stage: Stage, *, workshop: Workshop, progress: Progress = silent) -> C
     work = store.work(stage.key)
     work.mkdir(parents=True, exist_ok=True)
     facts = fit(stage, headed, task_format=task.format, rows=rows, work=work, progress=progress)
-    finished = work / "finished"
-    shutil.rmtree(finished, ignore_errors=True)
-    with quiet():
-        headed.model.save_pretrained(finished)
-        headed.tokenizer.save_pretrained(finished)
-    return store.publish(stage, finished, _lineage(stage, task, headed, facts, workshop.ancestry))
+    together = distributed.is_initialized()
+    if not together or distributed.get_rank() == 0:
+        finished = work / FINISHED
+        _clear(finished)
+        with quiet():
+            headed.model.save_pretrained(finished)
+            headed.tokenizer.save_pretrained(finished)
+        store.publish(stage, finished, _lineage(stage, task, headed, facts, workshop.ancestry))
+    if together:
+        distributed.barrier()
+    trained = store.find(stage)
+    if trained is None:
+        raise TrainingError(f"{store.path(stage.key)}: what was trained is not there; was the store emptied?")
+    return trained
+
+
+def _clear(finished: Path) -> None:
+    """Remove what a killed process left of the result itself; the checkpoints along the stage stay."""
+    finished.mkdir(parents=True, exist_ok=True)
+    for file in finished.iterdir():
+        if file.is_file():
+            file.unlink()
 
 
 def _rows(stage: Stage, task: Task, sources: Sources) -> tuple[Rows, Rows]:
@@ -87,6 +105,7 @@ def _lineage(
     stage: Stage, task: Task, headed: Headed, facts: Mapping[str, Any], ancestry: Mapping[str, Any]
 ) -> dict[str, Any]:
     data = stage.data
+    libraries = (*_LIBRARIES, "peft") if stage.recipe.lora else _LIBRARIES
     return {
         "schema": 1,
         "key": stage.key,
@@ -111,7 +130,7 @@ def _lineage(
         "origin": dict(ancestry),
         **facts,
         "training_source": stage.source,
-        "versions": {"xfer-bench": xfer_bench.__version__, **{name: version(name) for name in _LIBRARIES}},
+        "versions": {"xfer-bench": xfer_bench.__version__, **{name: version(name) for name in libraries}},
         "git_commit": _git_commit(),
         "runs": [],
     }

@@ -1,39 +1,21 @@
-"""One stage trained with the Hugging Face Trainer: killed at any moment, it goes on from its last whole state."""
+"""The Hugging Face Trainer with our batches: divided to fit into memory, measured, and stopped as ours are."""
 
-import os
-import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate.state import AcceleratorState
-from torch.nn import functional
+from torch import distributed
 from torch.utils.data import Dataset
-from transformers import (
-    EarlyStoppingCallback,
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import PrinterCallback, Trainer
 from transformers.trainer_utils import EvalPrediction
 
 from xfer_bench.errors import TrainingError
-from xfer_bench.metrics import INTERMEDIATE
-from xfer_bench.models.encoding import encode
-from xfer_bench.models.heads import Headed, freeze, quiet
-from xfer_bench.models.precision import best_device, chosen
-from xfer_bench.plan import Stage
-from xfer_bench.progress import Progress, Update
-from xfer_bench.sources.source import Rows
-from xfer_bench.study import Recipe
-from xfer_bench.tasks.task import Format
-from xfer_bench.training.batches import Batches, fixed_order
-from xfer_bench.training.checkpoints import newest_state, seal_state
-from xfer_bench.training.probe import initial_accuracy
+from xfer_bench.training.batches import Batches
+from xfer_bench.training.checkpoints import sealed
+from xfer_bench.training.memory import Division, RandomState, is_out_of_memory, passes
+from xfer_bench.training.objective import loss_of
 
 
 class Positions(Dataset[int]):
@@ -50,15 +32,25 @@ class Positions(Dataset[int]):
 
 
 class StageTrainer(Trainer):
-    """A Trainer whose loss leaves out choices that only fill up a batch, and which evaluates with its own batches."""
+    """A Trainer that divides a batch to fit into memory and evaluates with its own batches.
 
-    # The loss below is the mean of a micro-batch, so the Trainer divides it by the accumulated number.
-    loss_is_scaled_for_ga = False
+    The data loader gives the whole batch of a device; `division` says how many of its items go through the model at
+    once. Choices that only fill up a batch are left out of the loss. label: how errors call the stage.
+    """
 
-    def __init__(self, *, development_batches: Batches, **arguments: Any) -> None:
+    smoothing = 0.0
+
+    def __init__(
+        self, *, development_batches: Batches, division: Division, smoothing: float, label: str, **arguments: Any
+    ) -> None:
         super().__init__(compute_metrics=_accuracy, preprocess_logits_for_metrics=_answers, **arguments)
         self.remove_callback(PrinterCallback)
         self.development_batches = development_batches
+        self.division = division
+        self.smoothing = smoothing
+        self.label = label
+        # The loss is a mean over the batch, whose items need not be counted across processes.
+        self.model_accepts_loss_kwargs = False
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
         """Like Trainer's, with the development items' tensors."""
@@ -68,6 +60,14 @@ class StageTrainer(Trainer):
         finally:
             self.data_collator = training_batches
 
+    def evaluate(self, *arguments: Any, **named: Any) -> dict[str, float]:
+        """Like Trainer's, without drawing from the generators that training goes on with."""
+        before = RandomState()
+        try:
+            return super().evaluate(*arguments, **named)
+        finally:
+            before.restore()
+
     def compute_loss(
         self,
         model: Any,
@@ -75,184 +75,115 @@ class StageTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Cross-entropy over the classes or the item's own choices."""
+        """Mean cross-entropy over the classes or the item's own choices."""
+        choices = inputs.get("choices")
         features = {name: value for name, value in inputs.items() if name not in {"labels", "choices"}}
         logits = model(**features).logits.float()
-        if "choices" in inputs:
-            logits = logits.masked_fill(~inputs["choices"], torch.finfo(logits.dtype).min)
-        loss = functional.cross_entropy(logits, inputs["labels"])
+        if choices is not None:
+            logits = logits.masked_fill(~choices, torch.finfo(logits.dtype).min)
+        loss = loss_of(logits, inputs["labels"], choices=choices, smoothing=self.smoothing)
         return (loss, {"logits": logits}) if return_outputs else loss
 
+    def training_step(
+        self, model: Any, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        """The gradient of the whole batch, in as many passes as memory asks for.
 
-class Reporter(TrainerCallback):
-    """Reports steps, seals states, stops on a loss that is not a number."""
+        A pass that does not fit undoes the batch's gradient and random draws, and the batch begins anew in smaller
+        ones. With several processes all of them agree on that before any gradient is exchanged.
+        """
+        model.train()
+        batch = self._prepare_inputs(inputs)
+        while True:
+            before = RandomState()
+            loss = self._tried(model, batch)
+            if loss is not None:
+                return loss
+            model.zero_grad()
+            before.restore()
+            if not self.division.halve():
+                raise TrainingError(self._too_large(batch))
 
-    def __init__(self, *, label: str, progress: Progress, seconds: float) -> None:
-        self.label = label
-        self.progress = progress
-        self.began = time.monotonic() - seconds
+    def _tried(self, model: Any, batch: dict[str, Any]) -> torch.Tensor | None:
+        """The loss of the batch, its gradient being added up; None where memory did not suffice, on any device."""
+        agreeing = self.division.adapts and distributed.is_initialized()
+        loss: torch.Tensor | None = None
+        try:
+            # While they agree the processes exchange nothing else, so the model goes without its wrapper, which would
+            # expect as many passes of each of them.
+            loss = self._accumulated(self.model if agreeing else model, batch)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or (distributed.is_initialized() and not agreeing):
+                raise
+        # Outside the except clause, which holds on to the tensors of the failed pass.
+        if agreeing:
+            failed = torch.tensor(float(loss is None), device=self.args.device)
+            distributed.all_reduce(failed, op=distributed.ReduceOp.MAX)
+            if failed:
+                return None
+            _exchange_gradients(model)
+        return loss
 
-    @property
-    def seconds(self) -> float:
-        """Time spent on the stage, over all its interruptions."""
-        return time.monotonic() - self.began
+    def _accumulated(self, model: Any, batch: dict[str, Any]) -> torch.Tensor:
+        items = len(batch["labels"])
+        parts = list(passes(batch, self.division.per_pass * max(1, self.args.n_gpu)))
+        total = torch.zeros((), device=self.args.device)
+        for place, part in enumerate(parts):
+            # The wrapper of several processes exchanges gradients once, after the last pass.
+            with nullcontext() if place == len(parts) - 1 else self.accelerator.no_sync(model):
+                with self.compute_loss_context_manager():
+                    loss = self.compute_loss(model, part) * (len(part["labels"]) / items)
+                self.accelerator.backward(loss)
+            total += loss.detach()
+        return total
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Report the optimiser step."""
-        self.progress(
-            Update(
-                whole="training", finished=0, pieces=0, piece=self.label, done=state.global_step, total=state.max_steps
-            )
-        )
+    def prediction_step(
+        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: list[str] | None = None
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
+        """Loss, logits and labels of a batch, in as many passes as memory asks for."""
+        batch = self._prepare_inputs(inputs)
+        size = len(batch["labels"])
+        while True:
+            try:
+                with torch.no_grad(), self.compute_loss_context_manager():
+                    found = [self.compute_loss(model, part, return_outputs=True)[1] for part in passes(batch, size)]
+                    logits = torch.cat([one["logits"] for one in found])
+                    loss = loss_of(logits, batch["labels"], choices=batch.get("choices"), smoothing=self.smoothing)
+                return loss, None if prediction_loss_only else logits, batch["labels"]
+            except (RuntimeError, MemoryError) as error:
+                if size == 1 or not is_out_of_memory(error):
+                    raise
+            size = (size + 1) // 2
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Refuse to go on after a loss that is not a number."""
-        loss = (logs or {}).get("loss")
-        if loss is not None and not float("-inf") < float(loss) < float("inf"):
+    def _load_best_model(self) -> None:
+        # Where the states are now, which is not where they were if the store was moved; and never a damaged one.
+        best = Path(self.args.output_dir or "") / f"checkpoint-{self.state.best_global_step}"
+        if sealed(best) is None:
             raise TrainingError(
-                f"{self.label}: the loss is {loss} at step {state.global_step}; lower the learning rate"
+                f"{self.label}: the best state ({best}) is damaged; remove {best.parent} to train the stage anew"
             )
+        self.state.best_model_checkpoint = str(best)
+        super()._load_best_model()
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Seal the state that was just saved."""
-        seal_state(Path(args.output_dir or "") / f"checkpoint-{state.global_step}", seconds=self.seconds)
-
-
-def fit(
-    stage: Stage,
-    headed: Headed,
-    *,
-    task_format: Format,
-    rows: tuple[Rows, Rows],
-    work: Path,
-    progress: Progress,
-) -> dict[str, Any]:
-    """Train `headed.model` in place on a stage's (training, development) rows.
-
-    work: where resumable states are kept; the newest whole one is resumed.
-    Returns the facts of the training: steps, examples and tokens seen, development accuracy and the share of the
-    commonest answer there in points, seconds, device and precision; of an intermediate stage also what a head on the
-    frozen encoder reaches before it.
-    """
-    recipe = stage.recipe
-    longest = min(recipe.max_length, headed.longest)
-    training, development = (_batches(one, headed, task_format, longest) for one in rows)
-    lengths = training.item_lengths
-    order = fixed_order(
-        lengths, epochs=recipe.epochs, batch_size=recipe.batch_size, steps=stage.steps, seed=stage.data_seed
-    )
-    freeze(headed.model, embeddings=recipe.freeze_embeddings, layers=recipe.freeze_layers)
-    device = best_device()
-    precision = chosen(recipe.precision, device)
-    before = initial_accuracy(headed, training, development, device=device) if stage.role == INTERMEDIATE else None
-    selects = recipe.selection == "best" and rows[1].frame.height >= recipe.minimum_development
-    resumed = newest_state(work)
-    reporter = Reporter(
-        label=f"{stage.role} {stage.data.task}, seed {stage.data_seed}",
-        progress=progress,
-        seconds=float(resumed[1]["seconds"]) if resumed else 0.0,
-    )
-    with quiet():
-        trainer = StageTrainer(
-            model=headed.model,
-            args=_arguments(recipe, stage, work=work, bf16=precision == "bf16", selects=selects),
-            train_dataset=Positions(order),
-            eval_dataset=Positions(list(range(rows[1].frame.height))),
-            data_collator=training,
-            development_batches=development,
-            processing_class=headed.tokenizer,
-            callbacks=[reporter, *_stopping(recipe, selects=selects)],
+    def _too_large(self, batch: dict[str, Any]) -> str:
+        tokens = batch["input_ids"].shape[-1]
+        each = self.division.per_pass
+        items, way = (
+            ("1 item", "") if each == 1 else (f"{each} items", 'set micro_batch = "auto" or a smaller number, ')
         )
-        trainer.train(resume_from_checkpoint=str(resumed[0]) if resumed else None)
-        # The loss is looked at every few steps only; weights that are no numbers never become a checkpoint.
-        if not all(bool(torch.isfinite(weights).all()) for weights in headed.model.parameters()):
-            raise TrainingError(f"{reporter.label}: the weights are no longer numbers; lower the learning rate")
-        measured = trainer.evaluate()
-    seen = trainer.state.global_step * recipe.batch_size
-    return {
-        "steps": trainer.state.global_step,
-        "examples": min(seen, len(order)),
-        "tokens": sum(lengths[item] for item in order[:seen]),
-        "truncated_sequences": training.sequences.truncated,
-        "development_accuracy": 100.0 * measured["eval_accuracy"],
-        "development_majority": 100.0 * measured["eval_majority"],
-        "initial_accuracy": before,
-        "development_items": rows[1].frame.height,
-        "seconds": reporter.seconds,
-        "device": device.type,
-        "precision": precision,
-        "selection": recipe.selection if selects else "last",
-    }
-
-
-def _batches(rows: Rows, headed: Headed, task_format: Format, longest: int) -> Batches:
-    return Batches(
-        sequences=encode(rows.frame, headed.tokenizer, max_length=longest),
-        labels=rows.frame["label"].to_list(),
-        task_format=task_format,
-        pad_id=headed.pad_id,
-    )
-
-
-def _arguments(recipe: Recipe, stage: Stage, *, work: Path, bf16: bool, selects: bool) -> TrainingArguments:
-    # Precision is kept process-wide by accelerate: an earlier stage's would silently stay in force.
-    AcceleratorState._reset_state(reset_partial_state=True)
-    per_device, accumulated = _split_batch(recipe)
-    every = recipe.evaluate_every if selects else recipe.save_every
-    return TrainingArguments(
-        output_dir=str(work),
-        num_train_epochs=1,  # the epochs are in the order already
-        per_device_train_batch_size=per_device,
-        gradient_accumulation_steps=accumulated,
-        per_device_eval_batch_size=max(32, per_device),
-        learning_rate=recipe.learning_rate,
-        weight_decay=recipe.weight_decay,
-        warmup_steps=recipe.warmup,
-        lr_scheduler_type="linear",
-        bf16=bf16,
-        use_cpu=best_device().type == "cpu",
-        train_sampling_strategy="sequential",
-        eval_strategy="steps" if selects else "no",
-        eval_steps=every if selects else None,
-        save_strategy="steps",
-        save_steps=every,
-        save_total_limit=2,
-        load_best_model_at_end=selects,
-        metric_for_best_model="accuracy" if selects else None,
-        greater_is_better=True if selects else None,
-        logging_steps=10,
-        logging_nan_inf_filter=False,
-        seed=stage.initialisation_seed,
-        data_seed=stage.data_seed,
-        label_names=["labels"],
-        remove_unused_columns=False,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        report_to="none",
-        disable_tqdm=True,
-    )
-
-
-def _split_batch(recipe: Recipe) -> tuple[int, int]:
-    """(items per device, accumulated passes) whose product over all devices is the recipe's batch."""
-    devices = int(os.environ.get("WORLD_SIZE", "0")) or max(1, torch.cuda.device_count())
-    per_device = min(recipe.micro_batch or recipe.batch_size, max(1, recipe.batch_size // devices))
-    if recipe.batch_size % (per_device * devices):
-        raise TrainingError(
-            f"batch_size {recipe.batch_size} cannot be split over {devices} devices in passes of {per_device}; "
-            f"choose a multiple of {devices}"
+        return (
+            f"{self.label}: out of memory at step {self.state.global_step + 1} with {items} of up to {tokens} "
+            f"tokens a pass; {way}lower max_length, or train fewer weights (freeze_embeddings, freeze_layers, lora)"
         )
-    return per_device, recipe.batch_size // (per_device * devices)
 
 
-def _stopping(recipe: Recipe, *, selects: bool) -> list[TrainerCallback]:
-    return [EarlyStoppingCallback(recipe.patience)] if selects and recipe.patience else []
+def _exchange_gradients(model: torch.nn.Module) -> None:
+    """The mean of every process's gradient in each."""
+    count = distributed.get_world_size()
+    for weight in model.parameters():
+        if weight.grad is not None:
+            distributed.all_reduce(weight.grad)
+            weight.grad /= count
 
 
 def _answers(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

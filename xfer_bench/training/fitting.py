@@ -1,0 +1,269 @@
+"""One stage trained, from its rows to its weights: killed at any moment, it goes on from its last whole state."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.state import AcceleratorState
+from transformers import TrainingArguments
+
+from xfer_bench.errors import TrainingError
+from xfer_bench.metrics import INTERMEDIATE
+from xfer_bench.models.encoding import encode
+from xfer_bench.models.heads import Headed, freeze, quiet
+from xfer_bench.models.precision import best_device, chosen
+from xfer_bench.plan import Stage
+from xfer_bench.progress import Progress
+from xfer_bench.sources.source import Rows
+from xfer_bench.study import Recipe
+from xfer_bench.tasks.task import Format
+from xfer_bench.training.adapting import Adapted, adapt
+from xfer_bench.training.batches import Batches, fixed_order
+from xfer_bench.training.callbacks import Keeper, Reporter, Stopping
+from xfer_bench.training.checkpoints import drop_states, newest_state, step_of
+from xfer_bench.training.keeping import Keeping, Kept, accuracies, keeping, selects
+from xfer_bench.training.memory import Division, is_out_of_memory
+from xfer_bench.training.probe import initial_accuracy
+from xfer_bench.training.trainer import Positions, StageTrainer
+
+# The folder of a stage in the making that becomes its checkpoint.
+FINISHED = "finished"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """A stage with everything that its training needs."""
+
+    stage: Stage
+    headed: Headed
+    training: Batches
+    development: Batches
+    order: list[int]
+    keeping: Keeping
+    kept: Kept
+    adapted: Adapted | None
+    reporter: Reporter
+    work: Path
+
+    @property
+    def selects(self) -> bool:
+        return selects(self.stage.recipe, development=len(self.development.labels))
+
+    def write(self, folder: Path) -> None:
+        """A checkpoint of the weights as they are now."""
+        weights = self.adapted.merged_weights() if self.adapted else None
+        self.headed.model.save_pretrained(folder, state_dict=weights)
+        self.headed.tokenizer.save_pretrained(folder)
+
+    def facts_at(self, step: int) -> dict[str, Any]:
+        """What was seen after so many steps."""
+        seen = self.order[: step * self.stage.recipe.batch_size]
+        lengths = self.training.item_lengths
+        return {"steps": step, "examples": len(seen), "tokens": sum(lengths[item] for item in seen)}
+
+
+def fit(
+    stage: Stage,
+    headed: Headed,
+    *,
+    task_format: Format,
+    rows: tuple[Rows, Rows],
+    work: Path,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Train `headed.model` in place on a stage's (training, development) rows.
+
+    work: where resumable states are kept; the newest whole one is resumed. The checkpoints along the stage that its
+    recipe keeps are in `work/finished/steps` afterwards.
+    Returns the facts of the training: steps, examples and tokens seen, development accuracy and the share of the
+    commonest answer there in points, seconds, device and precision; of an intermediate stage also what a head on the
+    frozen encoder reaches before it. `kept` are those of the checkpoints along the stage.
+    """
+    recipe = stage.recipe
+    training, development = (_batches(one, headed, task_format, min(recipe.max_length, headed.longest)) for one in rows)
+    freeze(headed.model, embeddings=recipe.freeze_embeddings, layers=recipe.freeze_layers)
+    device = best_device()
+    before = initial_accuracy(headed, training, development, device=device) if stage.role == INTERMEDIATE else None
+    resumed = newest_state(work)
+    division = _division(recipe, resumed[1].get("per_pass") if resumed else None)
+    job = _Job(
+        stage=stage,
+        headed=headed,
+        training=training,
+        development=development,
+        order=fixed_order(
+            training.item_lengths,
+            epochs=recipe.epochs,
+            batch_size=recipe.batch_size,
+            steps=stage.steps,
+            seed=stage.data_seed,
+        ),
+        keeping=keeping(recipe, steps=stage.steps, development=len(development.labels)),
+        kept=Kept(folder=work / FINISHED),
+        adapted=_adapted(stage, headed),
+        reporter=Reporter(
+            label=f"{stage.role} {stage.data.task}, seed {stage.data_seed}",
+            progress=progress,
+            seconds=float(resumed[1]["seconds"]) if resumed else 0.0,
+            division=division,
+        ),
+        work=work,
+    )
+    precision = chosen(recipe.precision, device)
+    with quiet():
+        found = _trained(job, resumed[0] if resumed else None, bf16=precision == "bf16", division=division)
+    return {
+        **found,
+        "initial_accuracy": before,
+        "truncated_sequences": training.sequences.truncated,
+        "development_items": len(development.labels),
+        "seconds": job.reporter.seconds,
+        "device": device.type,
+        "precision": precision,
+        "micro_batch": division.per_pass,
+        "selection": recipe.selection if job.selects else "last",
+        "adapter": job.adapted.facts if job.adapted else None,
+    }
+
+
+def _trained(job: _Job, resumed: Path | None, *, bf16: bool, division: Division) -> dict[str, Any]:
+    """Train, keep, merge and measure: the facts that depend on how it went."""
+    stopping = Stopping(job.stage.recipe.patience) if job.selects and job.stage.recipe.patience else None
+    keeper = Keeper(job.keeping, job.kept, write=job.write)
+    trainer = StageTrainer(
+        model=job.headed.model,
+        args=_arguments(job, bf16=bf16),
+        train_dataset=Positions(_left(job, resumed, stopping)),
+        eval_dataset=Positions(list(range(len(job.development.labels)))),
+        data_collator=job.training,
+        development_batches=job.development,
+        division=division,
+        smoothing=job.stage.recipe.label_smoothing,
+        label=job.reporter.label,
+        processing_class=job.headed.tokenizer,
+        # Stopping decides before the keeper asks whether this step is the last one.
+        callbacks=[job.reporter, *([stopping] if stopping else []), keeper],
+    )
+    if trainer.is_world_process_zero():
+        at = step_of(resumed) if resumed else 0
+        drop_states(job.work, after=at)
+        job.kept.drop(*(step for step in job.kept.steps() if step > at))
+    try:
+        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TrainingError(f"{job.reporter.label}: out of memory ({str(error).splitlines()[0]})") from None
+    trainer.remove_callback(keeper)
+    if job.adapted:
+        job.adapted.merge()
+    # The loss is looked at every few steps only; weights that are no numbers never become a checkpoint.
+    if not all(bool(torch.isfinite(weights).all()) for weights in job.headed.model.parameters()):
+        raise TrainingError(f"{job.reporter.label}: the weights are no longer numbers; lower the learning rate")
+    return _measured(job, trainer)
+
+
+def _measured(job: _Job, trainer: StageTrainer) -> dict[str, Any]:
+    steps = trainer.state.global_step
+    selected = trainer.state.best_global_step if job.selects and trainer.state.best_global_step else steps
+    by_step = accuracies(trainer.state.log_history)
+    measured = trainer.evaluate()
+    kept = [
+        {**job.facts_at(step), "selected_step": step, "development_accuracy": _points(by_step.get(step))}
+        for step in job.kept.steps()
+        if step != selected
+    ]
+    return {
+        **job.facts_at(steps),
+        "selected_step": selected,
+        "development_accuracy": _points(measured["eval_accuracy"]),
+        "development_majority": _points(measured["eval_majority"]),
+        "kept": [{**one, "development_majority": None} for one in kept],
+    }
+
+
+def _points(share: float | None) -> float | None:
+    return None if share is None else 100.0 * share
+
+
+def _adapted(stage: Stage, headed: Headed) -> Adapted | None:
+    recipe = stage.recipe
+    if not recipe.lora:
+        return None
+    return adapt(headed, recipe.lora, seed=stage.initialisation_seed, frozen=recipe.freeze_layers)
+
+
+def _left(job: _Job, resumed: Path | None, stopping: Stopping | None) -> list[int]:
+    """The order, which ends where the stage stopped if it was interrupted after that."""
+    if resumed is None or stopping is None:
+        return job.order
+    history = json.loads((resumed / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
+    return job.order[: step_of(resumed) * job.stage.recipe.batch_size] if stopping.over(history) else job.order
+
+
+def _batches(rows: Rows, headed: Headed, task_format: Format, longest: int) -> Batches:
+    return Batches(
+        sequences=encode(rows.frame, headed.tokenizer, max_length=longest),
+        labels=rows.frame["label"].to_list(),
+        task_format=task_format,
+        pad_id=headed.pad_id,
+    )
+
+
+def _arguments(job: _Job, *, bf16: bool) -> TrainingArguments:
+    # Precision is kept process-wide by accelerate: an earlier stage's would silently stay in force.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    recipe = job.stage.recipe
+    per_device = _per_device(recipe)
+    measures = job.selects or job.keeping.best
+    return TrainingArguments(
+        output_dir=str(job.work),
+        num_train_epochs=1,  # the epochs are in the order already
+        per_device_train_batch_size=per_device,
+        per_device_eval_batch_size=max(32, per_device),
+        learning_rate=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        warmup_steps=recipe.warmup,
+        lr_scheduler_type="linear",
+        bf16=bf16,
+        use_cpu=best_device().type == "cpu",
+        train_sampling_strategy="sequential",
+        eval_strategy="steps" if measures else "no",
+        eval_steps=recipe.evaluate_every if measures else None,
+        save_strategy="steps",
+        save_steps=recipe.evaluate_every if job.selects else recipe.save_every,
+        save_total_limit=2,
+        load_best_model_at_end=job.selects,
+        metric_for_best_model="accuracy" if job.selects else None,
+        greater_is_better=True if job.selects else None,
+        logging_steps=10,
+        logging_nan_inf_filter=False,
+        seed=job.stage.initialisation_seed,
+        data_seed=job.stage.data_seed,
+        label_names=["labels"],
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        report_to="none",
+        disable_tqdm=True,
+    )
+
+
+def _per_device(recipe: Recipe) -> int:
+    """Items of a batch on each device: one process has one, or all GPUs where it is alone."""
+    devices = int(os.environ.get("WORLD_SIZE", "0")) or max(1, torch.cuda.device_count())
+    if recipe.batch_size % devices:
+        raise TrainingError(
+            f"batch_size {recipe.batch_size} cannot be split over {devices} devices; choose a multiple of {devices}"
+        )
+    return recipe.batch_size // devices
+
+
+def _division(recipe: Recipe, found: int | None) -> Division:
+    """How a batch is divided at first; found: what an interrupted stage had come to."""
+    whole = _per_device(recipe)
+    if recipe.micro_batch == "auto":
+        return Division(min(whole, found or whole), adapts=True)
+    return Division(min(recipe.micro_batch, whole), adapts=False)
