@@ -10,8 +10,9 @@ from tests.small_study import small_mirror
 from tests.sources.small_mirror import pairs, write
 from xfer_bench.errors import StudyError, TaskError, XferBenchError
 from xfer_bench.plan import Plan, plan, stage_rows
+from xfer_bench.recipes import Recipe
 from xfer_bench.sources.source import Sources
-from xfer_bench.study import Arm, Budget, Recipe, Seeds, StageSpec, Study, Target
+from xfer_bench.study import Arm, Budget, Seeds, StageSpec, Study, Target
 from xfer_bench.tasks import TASKS
 
 NONE = Arm(name="none")

@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from xfer_bench.errors import StudyError
-from xfer_bench.study import RECIPES, Every, Lora, Recipe, Seeds, Study
+from xfer_bench.recipes import RECIPES, Every, Lora, Recipe
+from xfer_bench.study import Seeds, Study
 
 GOOD = """name = "small"
 model = "starter"

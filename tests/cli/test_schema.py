@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from xfer_bench.cli.schema import schema, study_schema
 from xfer_bench.errors import StudyError
-from xfer_bench.study import RECIPES, Recipe, Study
+from xfer_bench.recipes import RECIPES, Recipe
+from xfer_bench.study import Study
 from xfer_bench.tasks import TASKS
 
 REPOSITORY = Path(__file__).resolve().parents[2]

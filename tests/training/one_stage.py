@@ -16,8 +16,9 @@ from transformers.models.bert.modeling_bert import BertEncoder
 from tests.small_study import STUDY, small_mirror, small_model
 from xfer_bench.pipeline import Place, Prepared, prepare, train_study
 from xfer_bench.progress import Progress, Update, silent
+from xfer_bench.recipes import Recipe
 from xfer_bench.sources.source import Sources
-from xfer_bench.study import Recipe, Seeds, Study
+from xfer_bench.study import Seeds, Study
 from xfer_bench.training.checkpoints import Checkpoint
 
 STEPS = 5

@@ -13,7 +13,7 @@ from tests.small_study import small_model
 from tests.training.one_stage import Stages, equal, weights
 from xfer_bench.errors import TrainingError
 from xfer_bench.models.heads import Headed, tokenizer_of
-from xfer_bench.study import Lora
+from xfer_bench.recipes import Lora
 from xfer_bench.training.adapting import Adapted, adapt
 from xfer_bench.training.keeping import Kept
 

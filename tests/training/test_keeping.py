@@ -20,8 +20,8 @@ from xfer_bench.evaluation.discovery import discover
 from xfer_bench.evaluation.lineage import labels_of
 from xfer_bench.evaluation.request import Ask
 from xfer_bench.evaluation.sweep import Evaluator
+from xfer_bench.recipes import Every, Recipe
 from xfer_bench.results import Results
-from xfer_bench.study import Every, Recipe
 from xfer_bench.training.checkpoints import Checkpoint, read_lineage
 from xfer_bench.training.keeping import Kept, accuracies, best_step, disk_use, keeping, selects
 

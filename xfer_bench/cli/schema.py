@@ -42,7 +42,8 @@ def study_schema() -> Schema:
 
     What the model says in its docstrings is said at each key; what TOML cannot write (null) is left out.
     """
-    from xfer_bench.study import RECIPES, Recipe, Study
+    from xfer_bench.recipes import RECIPES, Recipe
+    from xfer_bench.study import Study
     from xfer_bench.tasks import TASKS
 
     made = Study.model_json_schema(ref_template=f"#/{_DEFINITIONS}/{{model}}", schema_generator=_generator())

@@ -10,9 +10,10 @@ import polars as pl
 from xfer_bench.digest import value_digest
 from xfer_bench.errors import StudyError, TaskError, XferBenchError
 from xfer_bench.plan.values import Data, Evaluation, Plan, Role, Run, Stage
+from xfer_bench.recipes import Recipe
 from xfer_bench.sources.mixture import draw
 from xfer_bench.sources.source import Rows, Sources
-from xfer_bench.study import Arm, Recipe, StageSpec, Study, Target
+from xfer_bench.study import Arm, StageSpec, Study, Target
 from xfer_bench.tasks import Task, find
 from xfer_bench.tasks.task import Split
 

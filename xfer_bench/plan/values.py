@@ -11,7 +11,8 @@ from functools import cached_property
 from typing import Literal, TypeAlias
 
 from xfer_bench.digest import value_digest
-from xfer_bench.study import Recipe, Study
+from xfer_bench.recipes import Recipe
+from xfer_bench.study import Study
 
 Role: TypeAlias = Literal["intermediate", "target"]
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from xfer_bench.errors import TaskError
-from xfer_bench.study import Name
+from xfer_bench.recipes import Name
 from xfer_bench.tasks.task import Split
 from xfer_bench.toml_lines import line_of
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from xfer_bench.errors import TrainingError
 from xfer_bench.models.heads import Headed, layers_of
-from xfer_bench.study import Lora
+from xfer_bench.recipes import Lora
 
 if TYPE_CHECKING:
     from peft import LoraModel

@@ -17,8 +17,8 @@ from xfer_bench.models.heads import Headed, freeze, quiet
 from xfer_bench.models.precision import best_device, chosen
 from xfer_bench.plan import Stage
 from xfer_bench.progress import Progress
+from xfer_bench.recipes import Recipe
 from xfer_bench.sources.source import Rows
-from xfer_bench.study import Recipe
 from xfer_bench.tasks.task import Format
 from xfer_bench.training.adapting import Adapted, adapt
 from xfer_bench.training.batches import Batches, fixed_order

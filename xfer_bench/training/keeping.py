@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xfer_bench.study import Every, Recipe
+from xfer_bench.recipes import Every, Recipe
 
 STEPS = "steps"
 
