@@ -161,8 +161,10 @@ def test_a_write_that_fails_half_way_leaves_the_old_file(tmp_path: Path) -> None
     assert (tmp_path / "table").read_bytes() == b"old"
 
 
-def marks_of(predictions: pl.DataFrame, mark: str = "a") -> dict[tuple[str, str, str, str, str], str]:
-    return dict.fromkeys(predictions.select("run", "task", "split", "variant", "language").unique().rows(), mark)
+def marks_of(predictions: pl.DataFrame, mark: str = "a") -> dict[tuple[str, str, str, str, str, int | None], str]:
+    return dict.fromkeys(
+        predictions.select("run", "task", "split", "variant", "language", "step").unique().rows(), mark
+    )
 
 
 def test_what_was_added_with_marks_is_held(tmp_path: Path) -> None:
@@ -175,8 +177,8 @@ def test_what_was_added_with_marks_is_held(tmp_path: Path) -> None:
     assert results.holds(dict(list(marks.items())[:3]))
     assert results.holds({})
     assert not results.holds(marks_of(predictions, "b"))
-    assert not results.holds(marks | {("none-0", "xcopa", "test", "published", "fr"): "a"})
-    assert not results.holds({("another", "xcopa", "test", "published", "th"): "a"})
+    assert not results.holds(marks | {("none-0", "xcopa", "test", "published", "fr", None): "a"})
+    assert not results.holds({("another", "xcopa", "test", "published", "th", None): "a"})
 
 
 def test_marks_go_with_the_rows_that_they_were_given_for(tmp_path: Path) -> None:
@@ -190,7 +192,7 @@ def test_marks_go_with_the_rows_that_they_were_given_for(tmp_path: Path) -> None
     results.add(thai.head(5))
     assert not results.holds(marks_of(thai.head(5)))
     assert results.holds(others)
-    results.add(thai, marks=marks_of(thai, "b") | {("none-0", "xcopa", "test", "published", "sw"): "b"})
+    results.add(thai, marks=marks_of(thai, "b") | {("none-0", "xcopa", "test", "published", "sw", None): "b"})
     assert results.holds(others | marks_of(thai, "b"))
 
 

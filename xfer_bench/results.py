@@ -31,8 +31,8 @@ _LONGEST_NAME = 180
 _MARKS = "xfer_bench_marks"
 
 
-# By run, task, split, variant and language: a digest of what these rows were made of.
-Marks: TypeAlias = Mapping[tuple[str, str, str, str, str], str]
+# By run, task, split, variant, language and step: a digest of what these rows were made of.
+Marks: TypeAlias = Mapping[tuple[str, str, str, str, str, int | None], str]
 
 
 class Results:
@@ -57,7 +57,7 @@ class Results:
             kept = _read(path, PREDICTIONS) if path.exists() else part.clear()
             kept = kept.join(part, on=_REPLACED, how="anti", nulls_equal=True)
             rows = pl.concat([kept, part]).sort("run", "language", "item", maintain_order=True)
-            replaced = {_mark_name((*names, language)) for language in part["language"].unique()}
+            replaced = {_mark_name((*names, *cell)) for cell in part.select("language", "step").unique().iter_rows()}
             new = {_mark_name(cell): mark for cell, mark in (marks or {}).items()}
             old = {name: mark for name, mark in _marks(path).items() if name not in replaced}
             _write(path, rows, marks=old | {name: mark for name, mark in new.items() if name in replaced})
@@ -237,7 +237,7 @@ def _marks(path: Path) -> dict[str, str]:
         return {}
 
 
-def _mark_name(cell: tuple[str, ...]) -> str:
+def _mark_name(cell: tuple[object, ...]) -> str:
     return json.dumps(cell, ensure_ascii=False)
 
 

@@ -11,7 +11,8 @@ from tests.evaluation.places import checkpoint
 from tests.evaluation.small_checkpoints import adapted
 from tests.toy import tiny_checkpoint
 from xfer_bench.errors import CheckpointError
-from xfer_bench.evaluation.discovery import discover
+from xfer_bench.evaluation.discovery import KEPT, discover
+from xfer_bench.training.keeping import STEPS
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,17 @@ def test_a_tree_is_searched_and_hidden_folders_are_not_entered(made: Path, tmp_p
     shutil.copytree(made, tmp_path / "a" / "first" / "checkpoint-5")
     (tmp_path / "logs").mkdir()
     assert [one.name for one in discover([str(tmp_path)])] == [str(tmp_path / "a/first"), str(tmp_path / "b/second")]
+
+
+def test_what_a_stage_kept_along_its_way_is_found_beside_its_result(made: Path, tmp_path: Path) -> None:
+    assert KEPT == STEPS
+    result = shutil.copytree(made, tmp_path / "result")
+    for step in ("5", "10"):
+        shutil.copytree(made, result / STEPS / step)
+    places = [result, result / STEPS / "10", result / STEPS / "5"]
+    assert [one.name for one in discover([str(tmp_path)])] == [*map(str, places)]
+    # The checkpoint alone is just that, as the study's own evaluation asks for it.
+    assert [one.name for one in discover([str(result)])] == [str(result)]
 
 
 def test_each_checkpoint_is_found_once(made: Path, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_every_run_that_ends_in_the_checkpoint_gets_the_block(block: pl.DataFram
     for _, part in predictions.group_by("run"):
         assert part.select(list(BLOCK)).equals(block)
     assert set(predictions["precision"]) == {"bf16"}
-    assert run_names(checkpoint, weights=WEIGHTS) == (RUN["run"], BASELINE["run"])
+    assert run_names(checkpoint, weights=WEIGHTS) == ((RUN["run"], 25), (BASELINE["run"], 25))
 
 
 def test_an_intermediate_stage_is_its_own_arm(block: pl.DataFrame) -> None:
@@ -77,7 +77,7 @@ def test_an_intermediate_stage_is_its_own_arm(block: pl.DataFrame) -> None:
     assert columns_of(all_labelled(block, checkpoint)) == [
         ("siqa+copa.fedcba98", "siqa+copa", "intermediate", "xcopa", 3, None, True, 25)
     ]
-    assert run_names(checkpoint, weights=WEIGHTS) == ("siqa+copa.fedcba98",)
+    assert run_names(checkpoint, weights=WEIGHTS) == (("siqa+copa.fedcba98", 25),)
 
 
 def test_a_checkpoint_from_elsewhere_is_named_by_its_place_and_weights(block: pl.DataFrame) -> None:
@@ -85,7 +85,7 @@ def test_a_checkpoint_from_elsewhere_is_named_by_its_place_and_weights(block: pl
     assert columns_of(all_labelled(block, checkpoint)) == [
         ("folder-01234567", "some/folder/", "external", "xcopa", None, None, False, None)
     ]
-    assert run_names(checkpoint, weights=WEIGHTS) == ("folder-01234567",)
+    assert run_names(checkpoint, weights=WEIGHTS) == (("folder-01234567", None),)
 
 
 def test_a_run_is_labelled_by_its_own_target_whatever_task_it_is_scored_on(block: pl.DataFrame) -> None:
@@ -104,3 +104,8 @@ def test_a_language_counts_as_seen_row_by_row(block: pl.DataFrame) -> None:
         ("sw", [True]),
         ("et", [False]),
     ]
+
+
+def test_the_step_is_that_of_the_weights_where_another_was_selected() -> None:
+    checkpoint = scorable({**LINEAGE, "runs": [RUN], "selected_step": 20})
+    assert run_names(checkpoint, weights=WEIGHTS) == ((RUN["run"], 20),)

@@ -243,11 +243,12 @@ def test_eval_finds_them_and_knows_their_run_and_step(stages: Stages) -> None:
         assert labels["step"] == int(one.path.name)
         assert (labels["arm"], labels["setting"], labels["target_seed"]) == ("none", "CO", 0)
     evaluator = Evaluator(sources=stages.sources, store=stages.root / "store", devices="cpu")
-    for one in found:
-        results = Results(stages.root / f"results-{one.path.name}")
-        done = evaluator.evaluate([one], Ask(tasks=("xcopa",), languages=("et", "zh")), results=results)
+    results = Results(stages.root / "results")
+    for one in (*found, *discover([str(checkpoint.path)])):
+        done = evaluator.evaluate([one], Ask(tasks=("xcopa",), languages=("et", "zh"), limit=5), results=results)
         assert not done.failed
-        assert done.predictions()["step"].unique().to_list() == [int(one.path.name)]
+    counted = results.predictions().group_by("run", "step", "language").len().sort("step", "language")
+    assert counted.rows() == [(run.name, step, language, 5) for step in (2, 4, 5) for language in ("et", "zh")]
 
 
 def test_the_disk_that_they_take_is_known_before_and_after(stages: Stages) -> None:
@@ -264,6 +265,19 @@ def test_the_disk_that_they_take_is_known_before_and_after(stages: Stages) -> No
     # Nothing needs them: whoever wants the room back may remove them.
     shutil.rmtree(checkpoint.path / "steps")
     assert stages.train("kept", **recipe).path == checkpoint.path
+
+
+def test_a_store_may_be_moved_while_a_stage_is_half_done(stages: Stages) -> None:
+    # The best state is one from before the move.
+    recipe: dict[str, Any] = {**FLAT, "keep": ALL}
+    whole = stages.train("whole", **recipe)
+    with pytest.raises(Stop):
+        stages.train("here", progress=stopping_at(4), **recipe)
+    stages.place("here").out.rename(stages.place("there").out)
+    moved = stages.train("there", **recipe)
+    assert moved.lineage["selected_step"] == whole.lineage["selected_step"] == 1
+    assert equal(moved.path, whole.path)
+    assert along(moved).keys() == along(whole).keys()
 
 
 def test_a_best_state_that_is_damaged_is_never_taken_for_the_result(stages: Stages) -> None:

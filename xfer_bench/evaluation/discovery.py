@@ -97,6 +97,10 @@ def _directory(place: str) -> Path | None:
         return None
 
 
+# Where a stage keeps checkpoints along its way: training.keeping.STEPS, whose room is beside this one.
+KEPT = "steps"
+
+
 def _tree(top: Path, entered: set[Path]) -> Iterator[Path]:
     if top.resolve() in entered:  # a link that leads back up
         return
@@ -106,6 +110,9 @@ def _tree(top: Path, entered: set[Path]) -> Iterator[Path]:
     if weighty and any(name in names for name in _CONFIGS):
         check_names(names, str(top), adapters=True)
         yield top
+        # What a stage kept along its way lies beside its result.
+        if (top / KEPT).is_dir():
+            yield from _tree(top / KEPT, entered)
         return
     for child in sorted(top.iterdir()):
         if child.is_dir() and not child.name.startswith("."):

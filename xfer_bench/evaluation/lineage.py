@@ -17,8 +17,7 @@ def labels_of(checkpoint: Scorable, *, weights: str, task: str) -> list[dict[str
     A checkpoint that no run ends in is its own arm: an intermediate stage under the setting `intermediate`, one from
     elsewhere under `external`.
     """
-    step = (checkpoint.lineage or {}).get("steps")
-    return [{"target": task, **entry, "step": step} for entry in _runs(checkpoint, weights)]
+    return [{"target": task, **entry, "step": _step(checkpoint)} for entry in _runs(checkpoint, weights)]
 
 
 def labelled(block: pl.DataFrame, labels: dict[str, Any], *, precision: str) -> pl.DataFrame:
@@ -36,9 +35,16 @@ def labelled(block: pl.DataFrame, labels: dict[str, Any], *, precision: str) -> 
     )
 
 
-def run_names(checkpoint: Scorable, *, weights: str) -> tuple[str, ...]:
-    """The names of the runs that the checkpoint's predictions belong to."""
-    return tuple(entry["run"] for entry in _runs(checkpoint, weights))
+def run_names(checkpoint: Scorable, *, weights: str) -> tuple[tuple[str, int | None], ...]:
+    """The names of the runs that the checkpoint's predictions belong to, and at which step."""
+    return tuple((entry["run"], _step(checkpoint)) for entry in _runs(checkpoint, weights))
+
+
+def _step(checkpoint: Scorable) -> int | None:
+    """The optimiser step that the weights are of: not the last one where a stage selected another."""
+    lineage = checkpoint.lineage or {}
+    step: int | None = lineage.get("selected_step", lineage.get("steps"))
+    return step
 
 
 def _runs(checkpoint: Scorable, weights: str) -> list[dict[str, Any]]:

@@ -107,7 +107,7 @@ def request(
     resolver.check()
     cells: list[Cell] = []
     failed: list[str] = []
-    owners: dict[str, str] = {}
+    owners: dict[tuple[str, int | None], str] = {}
     for number, checkpoint in enumerate(checkpoints):
         # Reading every byte of a large checkpoint for the first time takes seconds.
         progress(Update(whole="planning", finished=number, pieces=len(checkpoints), piece=Path(checkpoint.name).name))
@@ -119,7 +119,7 @@ def request(
             runs = run_names(checkpoint, weights=identity.weights)
             again = next((run for run in runs if run in owners), None)
             if again is not None:
-                resolver.skip(f"{checkpoint.name}: {owners[again]} has the same run {again}")
+                resolver.skip(f"{checkpoint.name}: {owners[again]} has the same run {again[0]}")
                 continue
             cells += resolver.cells(checkpoint, identity)
             owners |= dict.fromkeys(runs, checkpoint.name)

@@ -215,9 +215,9 @@ class _Pass:
         first = cells[0]
         task = first.column.task
         for labels in labels_of(first.checkpoint, weights=first.identity.weights, task=task.name):
-            run = str(labels["run"])
+            run, step = str(labels["run"]), labels["step"]
             marks: Marks = {
-                (run, task.name, str(cell.column.split), task.variant, cell.column.language): value_digest(
+                (run, task.name, str(cell.column.split), task.variant, cell.column.language, step): value_digest(
                     [cell.scorer, cell.column.fingerprint, labels]
                 )
                 for cell in cells

@@ -64,7 +64,7 @@ class Stage:
         return value_digest(
             {
                 "data": [self.data.task, self.data.fingerprint, self.data.development_fingerprint],
-                "recipe": self.recipe.model_dump(),
+                "recipe": self.recipe.deciding(),
                 "seeds": [self.initialisation_seed, self.data_seed],
                 "head": self.head,
                 "parent": self.parent.key if self.parent else self.origin,

@@ -35,7 +35,10 @@ FINISHED = "finished"
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
-    """A stage with everything that its training needs."""
+    """A stage with everything that its training needs.
+
+    order: which item is seen when. resumed: the state that it goes on from.
+    """
 
     stage: Stage
     headed: Headed
@@ -45,8 +48,10 @@ class _Job:
     keeping: Keeping
     kept: Kept
     adapted: Adapted | None
+    division: Division
     reporter: Reporter
     work: Path
+    resumed: Path | None
 
     @property
     def selects(self) -> bool:
@@ -86,35 +91,11 @@ def fit(
     training, development = (_batches(one, headed, task_format, min(recipe.max_length, headed.longest)) for one in rows)
     freeze(headed.model, embeddings=recipe.freeze_embeddings, layers=recipe.freeze_layers)
     device = best_device()
-    before = initial_accuracy(headed, training, development, device=device) if stage.role == INTERMEDIATE else None
-    resumed = newest_state(work)
-    division = _division(recipe, resumed[1].get("per_pass") if resumed else None)
-    job = _Job(
-        stage=stage,
-        headed=headed,
-        training=training,
-        development=development,
-        order=fixed_order(
-            training.item_lengths,
-            epochs=recipe.epochs,
-            batch_size=recipe.batch_size,
-            steps=stage.steps,
-            seed=stage.data_seed,
-        ),
-        keeping=keeping(recipe, steps=stage.steps, development=len(development.labels)),
-        kept=Kept(folder=work / FINISHED),
-        adapted=_adapted(stage, headed),
-        reporter=Reporter(
-            label=f"{stage.role} {stage.data.task}, seed {stage.data_seed}",
-            progress=progress,
-            seconds=float(resumed[1]["seconds"]) if resumed else 0.0,
-            division=division,
-        ),
-        work=work,
-    )
     precision = chosen(recipe.precision, device)
+    before = initial_accuracy(headed, training, development, device=device) if stage.role == INTERMEDIATE else None
+    job = _job(stage, headed, batches=(training, development), work=work, progress=progress)
     with quiet():
-        found = _trained(job, resumed[0] if resumed else None, bf16=precision == "bf16", division=division)
+        found = _trained(job, bf16=precision == "bf16")
     return {
         **found,
         "initial_accuracy": before,
@@ -123,40 +104,60 @@ def fit(
         "seconds": job.reporter.seconds,
         "device": device.type,
         "precision": precision,
-        "micro_batch": division.per_pass,
+        "micro_batch": job.division.per_pass,
         "selection": recipe.selection if job.selects else "last",
         "adapter": job.adapted.facts if job.adapted else None,
     }
 
 
-def _trained(job: _Job, resumed: Path | None, *, bf16: bool, division: Division) -> dict[str, Any]:
-    """Train, keep, merge and measure: the facts that depend on how it went."""
-    stopping = Stopping(job.stage.recipe.patience) if job.selects and job.stage.recipe.patience else None
-    keeper = Keeper(job.keeping, job.kept, write=job.write)
-    trainer = StageTrainer(
-        model=job.headed.model,
-        args=_arguments(job, bf16=bf16),
-        train_dataset=Positions(_left(job, resumed, stopping)),
-        eval_dataset=Positions(list(range(len(job.development.labels)))),
-        data_collator=job.training,
-        development_batches=job.development,
-        division=division,
-        smoothing=job.stage.recipe.label_smoothing,
-        label=job.reporter.label,
-        processing_class=job.headed.tokenizer,
-        # Stopping decides before the keeper asks whether this step is the last one.
-        callbacks=[job.reporter, *([stopping] if stopping else []), keeper],
+def _job(stage: Stage, headed: Headed, *, batches: tuple[Batches, Batches], work: Path, progress: Progress) -> _Job:
+    recipe = stage.recipe
+    training, development = batches
+    state, facts = newest_state(work) or (None, {})
+    division = _division(recipe, facts.get("per_pass"))
+    order = fixed_order(
+        training.item_lengths,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        steps=stage.steps,
+        seed=stage.data_seed,
     )
+    return _Job(
+        stage=stage,
+        headed=headed,
+        training=training,
+        development=development,
+        order=order,
+        keeping=keeping(recipe, steps=stage.steps, development=len(development.labels)),
+        kept=Kept(folder=work / FINISHED),
+        adapted=_adapted(stage, headed),
+        division=division,
+        reporter=Reporter(
+            label=f"{stage.role} {stage.data.task}, seed {stage.data_seed}",
+            progress=progress,
+            seconds=float(facts.get("seconds", 0.0)),
+            division=division,
+        ),
+        work=work,
+        resumed=state,
+    )
+
+
+def _trained(job: _Job, *, bf16: bool) -> dict[str, Any]:
+    """Train, keep, merge and measure: the facts that depend on how it went."""
+    keeper = Keeper(job.keeping, job.kept, write=job.write)
+    trainer = _trainer(job, keeper, bf16=bf16)
     if trainer.is_world_process_zero():
-        at = step_of(resumed) if resumed else 0
+        at = step_of(job.resumed) if job.resumed else 0
         drop_states(job.work, after=at)
         job.kept.drop(*(step for step in job.kept.steps() if step > at))
     try:
-        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+        trainer.train(resume_from_checkpoint=str(job.resumed) if job.resumed else None)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         raise TrainingError(f"{job.reporter.label}: out of memory ({str(error).splitlines()[0]})") from None
+    # What is measured from here on is no step of the training.
     trainer.remove_callback(keeper)
     if job.adapted:
         job.adapted.merge()
@@ -166,22 +167,46 @@ def _trained(job: _Job, resumed: Path | None, *, bf16: bool, division: Division)
     return _measured(job, trainer)
 
 
+def _trainer(job: _Job, keeper: Keeper, *, bf16: bool) -> StageTrainer:
+    recipe = job.stage.recipe
+    stopping = Stopping(recipe.patience) if job.selects and recipe.patience else None
+    return StageTrainer(
+        model=job.headed.model,
+        args=_arguments(job, bf16=bf16),
+        train_dataset=Positions(_left(job, stopping)),
+        eval_dataset=Positions(list(range(len(job.development.labels)))),
+        data_collator=job.training,
+        development_batches=job.development,
+        division=job.division,
+        smoothing=recipe.label_smoothing,
+        label=job.reporter.label,
+        processing_class=job.headed.tokenizer,
+        # Stopping decides before the keeper asks whether this step is the last one.
+        callbacks=[job.reporter, *([stopping] if stopping else []), keeper],
+    )
+
+
 def _measured(job: _Job, trainer: StageTrainer) -> dict[str, Any]:
     steps = trainer.state.global_step
     selected = trainer.state.best_global_step if job.selects and trainer.state.best_global_step else steps
     by_step = accuracies(trainer.state.log_history)
-    measured = trainer.evaluate()
     kept = [
-        {**job.facts_at(step), "selected_step": step, "development_accuracy": _points(by_step.get(step))}
+        {
+            **job.facts_at(step),
+            "selected_step": step,
+            "development_accuracy": _points(by_step.get(step)),
+            "development_majority": None,
+        }
         for step in job.kept.steps()
         if step != selected
     ]
+    measured = trainer.evaluate()
     return {
         **job.facts_at(steps),
         "selected_step": selected,
         "development_accuracy": _points(measured["eval_accuracy"]),
         "development_majority": _points(measured["eval_majority"]),
-        "kept": [{**one, "development_majority": None} for one in kept],
+        "kept": kept,
     }
 
 
@@ -196,12 +221,12 @@ def _adapted(stage: Stage, headed: Headed) -> Adapted | None:
     return adapt(headed, recipe.lora, seed=stage.initialisation_seed, frozen=recipe.freeze_layers)
 
 
-def _left(job: _Job, resumed: Path | None, stopping: Stopping | None) -> list[int]:
+def _left(job: _Job, stopping: Stopping | None) -> list[int]:
     """The order, which ends where the stage stopped if it was interrupted after that."""
-    if resumed is None or stopping is None:
+    if job.resumed is None or stopping is None:
         return job.order
-    history = json.loads((resumed / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
-    return job.order[: step_of(resumed) * job.stage.recipe.batch_size] if stopping.over(history) else job.order
+    history = json.loads((job.resumed / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
+    return job.order[: step_of(job.resumed) * job.stage.recipe.batch_size] if stopping.over(history) else job.order
 
 
 def _batches(rows: Rows, headed: Headed, task_format: Format, longest: int) -> Batches:
