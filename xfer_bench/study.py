@@ -42,7 +42,7 @@ def _spelled_out(value: Any) -> Any:
     return {"task": value} if isinstance(value, str) else value
 
 
-_Stages = tuple[Annotated[StageSpec, BeforeValidator(_spelled_out)], ...]
+_Stages = tuple[Annotated[StageSpec, BeforeValidator(_spelled_out, json_schema_input_type=StageSpec | Name)], ...]
 
 
 class Arm(Value):

@@ -4,12 +4,9 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import typer
-
-if TYPE_CHECKING:
-    from pydantic.json_schema import GenerateJsonSchema
 
 # The draft that editors' TOML plugins (Taplo, Even Better TOML) read; pydantic's own is newer, and alike but for where
 # definitions lie.
@@ -46,7 +43,7 @@ def study_schema() -> Schema:
     from xfer_bench.study import Study
     from xfer_bench.tasks import TASKS
 
-    made = Study.model_json_schema(ref_template=f"#/{_DEFINITIONS}/{{model}}", schema_generator=_generator())
+    made = Study.model_json_schema(ref_template=f"#/{_DEFINITIONS}/{{model}}")
     definitions = made.pop("$defs")
     for table in (made, *definitions.values()):
         _describe(table)
@@ -63,23 +60,6 @@ def study_schema() -> Schema:
         field.pop("default", None)
         field["description"] = " ".join([*_taken(field, "description").values(), _in_recipes(name, values)])
     return {"$schema": _DRAFT, **made, _DEFINITIONS: definitions}
-
-
-def _generator() -> "type[GenerateJsonSchema]":
-    from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-    from pydantic_core.core_schema import BeforeValidatorFunctionSchema
-
-    class Generator(GenerateJsonSchema):
-        """Pydantic's, but for tables that a name may stand for."""
-
-        def function_before_schema(self, schema: BeforeValidatorFunctionSchema) -> JsonSchemaValue:
-            made = super().function_before_schema(schema)
-            is_table = schema["schema"]["type"] in {"model", "definition-ref"}
-            if is_table and "json_schema_input_schema" not in schema:
-                return {"anyOf": [{"type": "string"}, made]}
-            return made
-
-    return Generator
 
 
 def _describe(table: Schema) -> None:
