@@ -1,42 +1,17 @@
 """`eval` as a command: what it says, what it leaves behind, and what it does not do twice."""
 
 import json
-import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from tests.cli.shell import Shell
-from tests.evaluation.small_checkpoints import choosing, classifying, rows
-from tests.toy import tiny_checkpoint
 from xfer_bench.evaluation.cache import PredictionStore
 from xfer_bench.results import Results
 
 EVAL = ["eval", "choosing", "-t", "xcopa", "-l", "et", "-l", "zh"]
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("place")
-    rows(root / "mirror")
-    choosing(root / "choosing")
-    classifying(root / "classifying")
-    tiny_checkpoint(root / "encoder", ["abc"])
-    return root
-
-
-@pytest.fixture
-def shell(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    monkeypatch.setenv("XFER_BENCH_STORE", str(tmp_path / "store"))
-    monkeypatch.setenv("XFER_BENCH_DATA", str(place / "mirror"))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    for name in ("choosing", "classifying", "encoder"):
-        shutil.copytree(place / name, tmp_path / name)
-    monkeypatch.chdir(tmp_path)
-    return Shell(tmp_path, monkeypatch, capsys)
 
 
 class TestEval:

@@ -10,7 +10,6 @@ import polars as pl
 import pytest
 
 from tests.evaluation.asking import KEY, Desk, asked_for, assert_agree, numbers
-from tests.evaluation.small_checkpoints import choosing, classifying, rows
 from xfer_bench.evaluation import digests
 from xfer_bench.evaluation.request import Ask
 from xfer_bench.evaluation.upkeep import contents
@@ -20,22 +19,6 @@ from xfer_bench.tasks import TASKS
 XCOPA = Ask(tasks=("xcopa",), languages=("et", "zh", "en"))
 XNLI = Ask(tasks=("xnli",), languages=("en", "de", "sw"))
 MIX = Ask(tasks=("mixed",))
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A mirror, two checkpoints that choose, of one tokenizer, and one that classifies."""
-    root = tmp_path_factory.mktemp("place")
-    rows(root / "mirror")
-    choosing(root / "choosing")
-    choosing(root / "other", seed=1)
-    classifying(root / "classifying")
-    return root
-
-
-@pytest.fixture
-def desk(place: Path, tmp_path: Path) -> Desk:
-    return Desk(mirror=place / "mirror", folder=tmp_path)
 
 
 class TestNothingTwice:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import xfer_bench
 from tests.evaluation.asking import Desk, asked_for, assert_agree, computed
-from tests.evaluation.small_checkpoints import MIXED, choosing, classifying, plainly_scored, rows
+from tests.evaluation.small_checkpoints import MIXED, choosing, classifying, plainly_scored
 from tests.toy import Kind, tiny_checkpoint
 from xfer_bench.errors import CheckpointError, ResultsError, TaskError
 from xfer_bench.evaluation.cache import PredictionStore
@@ -28,22 +28,6 @@ from xfer_bench.tasks.task import Task
 XCOPA = Ask(tasks=("xcopa",), languages=("et", "zh", "en"))
 XNLI = Ask(tasks=("xnli",), languages=("en", "de", "sw"))
 MIX = Ask(tasks=("mixed",))
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A mirror, two checkpoints that choose, of one tokenizer, and one that classifies."""
-    root = tmp_path_factory.mktemp("place")
-    rows(root / "mirror")
-    choosing(root / "choosing")
-    choosing(root / "other", seed=1)
-    classifying(root / "classifying")
-    return root
-
-
-@pytest.fixture
-def desk(place: Path, tmp_path: Path) -> Desk:
-    return Desk(mirror=place / "mirror", folder=tmp_path)
 
 
 def items_of(place: Path, task: Task, language: str) -> pl.DataFrame:

@@ -9,13 +9,13 @@ import typer
 
 from xfer_bench.cli.options import RESAMPLES, Baseline, Format, Level, Resamples, Seed
 from xfer_bench.errors import ResultsError
-from xfer_bench.results import Results
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import polars as pl
 
+    from xfer_bench.results import Results
     from xfer_bench.stats.estimates import Comparison
     from xfer_bench.stats.method import IntervalName, Method, Test
 
@@ -126,6 +126,8 @@ def compare(
         )
     places = results or [Path("results")]
     if len(places) == 1 and not places[0].is_file():
+        from xfer_bench.results import Results
+
         given = of_folder(Results(places[0]), select=select)
     else:
         if select is not None:
@@ -155,7 +157,7 @@ class Given:
     select: str | None = None
 
 
-def of_folder(results: Results, *, select: str | None = None) -> Given:
+def of_folder(results: "Results", *, select: str | None = None) -> Given:
     """A results folder's predictions, question, and collapsed runs. select: a rule that chooses among steps of runs."""
     from xfer_bench.metrics import targets_only
     from xfer_bench.stats.collapse import collapsed

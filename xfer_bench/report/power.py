@@ -1,6 +1,5 @@
 """Smallest detectable gains as text, before and after a study: a table, Markdown, CSV and JSON."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -8,8 +7,8 @@ from itertools import groupby
 import polars as pl
 
 from xfer_bench import __version__
-from xfer_bench.report.tables import Format, block
-from xfer_bench.stats.observed_power import ObservedPower
+from xfer_bench.report.tables import Format, Settings, as_json, block
+from xfer_bench.stats.observed_power import ObservedPower, observed_frame
 from xfer_bench.stats.planned_power import PlannedPower
 from xfer_bench.stats.power import FEWEST_SEEDS
 
@@ -24,8 +23,10 @@ def render_observed(observed: Sequence[ObservedPower], *, format: Format = "tabl
 
     At most 100 columns wide; JSON and CSV give every number in full. At least one row.
     """
-    if format in {"json", "csv"}:
-        return _data(observed, format)
+    if format == "json":
+        return _json(observed)
+    if format == "csv":
+        return observed_frame(list(observed)).write_csv().rstrip("\n")
     blocks = []
     for title, group in groupby(observed, key=_observed_title):
         some = list(group)
@@ -51,8 +52,10 @@ def render_observed(observed: Sequence[ObservedPower], *, format: Format = "tabl
 
 def render_planned(planned: Sequence[PlannedPower], *, format: Format = "table") -> str:
     """What a study could find before it is made, one table per benchmark, as `render_observed` does it."""
-    if format in {"json", "csv"}:
-        return _data(planned, format)
+    if format == "json":
+        return _json(planned)
+    if format == "csv":
+        return pl.DataFrame([asdict(one) for one in planned], infer_schema_length=None).write_csv().rstrip("\n")
     heads = list(_PLANNED)
     notes = [
         f"smallest: the gain in points that is found with {_power(planned[0])};",
@@ -136,15 +139,6 @@ def _footnotes(notes: Sequence[str], signature: str, format: Format) -> str:
     return "\n".join([*notes, signature])
 
 
-def _data(some: Sequence[ObservedPower] | Sequence[PlannedPower], format: Format) -> str:
-    rows = [asdict(one) for one in some]
-    if format == "json":
-        settings = {"power": some[0].power, "level": some[0].level, "version": __version__}
-        return json.dumps({"power": rows, "settings": settings}, indent=2, ensure_ascii=False, allow_nan=False)
-    flat = [{**row, "languages": " ".join(row["languages"])} if _named(row) else row for row in rows]
-    return pl.DataFrame(flat, infer_schema_length=None).write_csv().rstrip("\n")
-
-
-def _named(row: dict[str, object]) -> bool:
-    """Whether languages are codes; before a study there is only their number."""
-    return not isinstance(row["languages"], int)
+def _json(some: Sequence[ObservedPower] | Sequence[PlannedPower]) -> str:
+    settings: Settings = {"power": some[0].power, "level": some[0].level, "version": __version__}
+    return as_json("power", [asdict(one) for one in some], settings)

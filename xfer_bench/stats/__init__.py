@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from xfer_bench.stats.multinomial import multinomial_means
     from xfer_bench.stats.multiplicity import adjust, adjust_families, benjamini_hochberg, holm
     from xfer_bench.stats.paired import accuracies, paired_test
-    from xfer_bench.stats.permutation import permutation_p
+    from xfer_bench.stats.permutation import permutation_max_t, permutation_p
     from xfer_bench.stats.power import items_needed, paired_standard_error, power_of, seeds_needed, smallest_detectable
     from xfer_bench.stats.proportions import clopper_pearson, wilson
     from xfer_bench.stats.ranking import rank, rank_arms, regret
@@ -53,7 +53,7 @@ _ROOMS = {
     "multinomial": ("multinomial_means",),
     "multiplicity": ("adjust", "adjust_families", "benjamini_hochberg", "holm"),
     "paired": ("accuracies", "paired_test"),
-    "permutation": ("permutation_p",),
+    "permutation": ("permutation_max_t", "permutation_p"),
     "power": ("items_needed", "paired_standard_error", "power_of", "seeds_needed", "smallest_detectable"),
     "proportions": ("clopper_pearson", "wilson"),
     "ranking": ("rank", "rank_arms", "regret"),
@@ -69,10 +69,10 @@ __all__ = [
     "benjamini_hochberg", "clopper_pearson", "cluster_sums", "cohen_h", "compare", "corrected", "correlate",
     "crossed_bootstrap", "crossed_random_effects", "discordant_odds", "holm", "interval", "items_needed",
     "jackknife_means", "mcnemar", "multinomial_means", "p_by_inversion", "p_value", "pair_differences",
-    "paired_effect", "paired_standard_error", "paired_test", "percentile_interval", "permutation_p",
-    "permutation_test", "power_of", "random_effects", "rank", "rank_arms", "regret", "relate", "resample_means",
-    "score_intervals", "seed_table", "seeds_needed", "select", "sign_flips", "simultaneous", "smallest_detectable",
-    "spearman_brown", "split_half", "variance_components", "wilson", "within",
+    "paired_effect", "paired_standard_error", "paired_test", "percentile_interval", "permutation_max_t",
+    "permutation_p", "permutation_test", "power_of", "random_effects", "rank", "rank_arms", "regret", "relate",
+    "resample_means", "score_intervals", "seed_table", "seeds_needed", "select", "sign_flips", "simultaneous",
+    "smallest_detectable", "spearman_brown", "split_half", "variance_components", "wilson", "within",
 ]  # fmt: skip
 
 
