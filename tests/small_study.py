@@ -56,6 +56,17 @@ def _copa(rng: np.random.Generator, count: int) -> pl.DataFrame:
     )
 
 
+def _siqa(rng: np.random.Generator, count: int) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "context": _sentences(rng, count),
+            "question": ["why so?"] * count,
+            **{f"answer{letter}": _sentences(rng, count) for letter in "ABC"},
+            "label": [str(row % 3 + 1) for row in range(count)],
+        }
+    )
+
+
 def _write(frame: pl.DataFrame, root: Path, repository: str, config: str, split: str) -> None:
     path = root / repository / config / f"{split}-00000-of-00001.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +74,10 @@ def _write(frame: pl.DataFrame, root: Path, repository: str, config: str, split:
 
 
 def small_mirror(root: Path) -> Path:
-    """Repositories under their real names, with invented rows: COPA, XCOPA in eleven languages, Social IQa."""
+    """Repositories under their real names, with invented rows.
+
+    COPA, XCOPA in eleven languages, Social IQa in English and Portuguese, LingNLI, and Tatoeba in two languages.
+    """
     rng = np.random.default_rng(0)
     _write(_copa(rng, 40), root, "aps/super_glue", "copa", "train")
     _write(_copa(rng, 10), root, "aps/super_glue", "copa", "validation")
@@ -73,14 +87,19 @@ def small_mirror(root: Path) -> Path:
         there = test.with_columns(pl.col("premise") + f" {language}")
         _write(there, root, "cambridgeltl/xcopa", language, "test")
         _write(there.head(10), root, "cambridgeltl/xcopa", language, "validation")
-    for split, count in (("train", 60), ("validation", 12)):
-        siqa = {
-            "context": _sentences(rng, count),
-            "question": ["why so?"] * count,
-            **{f"answer{letter}": _sentences(rng, count) for letter in "ABC"},
-            "label": [str(row % 3 + 1) for row in range(count)],
+    for repository in ("allenai/social_i_qa", "extra/social_i_qa_pt"):
+        for split, count in (("train", 60), ("validation", 12)):
+            _write(_siqa(rng, count), root, repository, "default", split)
+    for split, count in (("train", 90), ("validation", 15)):
+        nli = {
+            "premise": _sentences(rng, count),
+            "hypothesis": _sentences(rng, count),
+            "label": [0, 1, 2] * (count // 3),
         }
-        _write(pl.DataFrame(siqa), root, "allenai/social_i_qa", "default", split)
+        _write(pl.DataFrame(nli), root, "extra/lingnli", "default", split)
+    for pair in ("est-eng", "cmn-eng"):
+        texts = {"sentence1": _sentences(rng, 50), "sentence2": _sentences(rng, 50)}
+        _write(pl.DataFrame(texts), root, "mteb/tatoeba-bitext-mining", pair, "test")
     return root
 
 

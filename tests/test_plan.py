@@ -9,8 +9,9 @@ import pytest
 from tests.small_study import small_mirror
 from tests.sources.small_mirror import pairs, write
 from xfer_bench.errors import StudyError, TaskError, XferBenchError
-from xfer_bench.plan import Plan, plan, stage_rows
+from xfer_bench.plan import Plan, part_rows, plan
 from xfer_bench.recipes import Recipe
+from xfer_bench.sources.mixture import Wanted
 from xfer_bench.sources.source import Sources
 from xfer_bench.study import Arm, Budget, Seeds, StageSpec, Study, Target
 from xfer_bench.tasks import TASKS
@@ -77,8 +78,8 @@ def test_seed_zero_is_a_seed(sources: Sources) -> None:
     assert [run.stages[0].initialisation_seed for run in runs] == [0, 1]
     assert ".i0.t0-" in runs[0].name
     # Forty of the sixty items, drawn by the seed.
-    assert len({run.stages[0].data.fingerprint for run in runs}) == 2
-    assert len({run.stages[0].data.development_fingerprint for run in runs}) == 1
+    assert len({run.stages[0].parts[0].fingerprint for run in runs}) == 2
+    assert len({run.stages[0].parts[0].development_fingerprint for run in runs}) == 1
 
 
 @pytest.mark.parametrize(
@@ -152,11 +153,9 @@ def test_more_items_than_there_are_are_refused_with_both_numbers(sources: Source
 
 def test_a_parallel_set_has_the_same_items_in_whatever_languages(sources: Sources) -> None:
     def items(*languages: str, per_item: str) -> list[str]:
-        rows, _ = stage_rows(
-            TASKS["xnli_dev"], sources, languages=languages, per_item="one" if per_item == "one" else "all",
-            examples=12, seed=3, most=500,
-        )  # fmt: skip
-        return sorted(rows.frame["item"].to_list())
+        wanted = Wanted(languages=languages, per_item="one" if per_item == "one" else "all", examples=12)
+        rows = part_rows(TASKS["xnli_dev"], wanted, sources=sources, seed=3, most=500)
+        return sorted(rows.training.frame["item"].to_list())
 
     english = items("en", per_item="all")
     assert len(english) == 12
@@ -209,7 +208,7 @@ def test_recipes_are_laid_over_each_other_and_the_target_s_stays_with_the_target
 
 def test_steps_are_whole_batches_within_the_limit(sources: Sources) -> None:
     stage = planned(sources).runs[0].stages[0]
-    assert (stage.data.examples, stage.recipe.batch_size, stage.recipe.epochs) == (40, 16, 3.0)
+    assert (stage.examples, stage.recipe.batch_size, stage.recipe.epochs) == (40, 16, 3.0)
     assert stage.steps == 120 // 16
     assert replace(stage, recipe=stage.recipe.model_copy(update={"max_steps": 5})).steps == 5
     assert replace(stage, recipe=stage.recipe.model_copy(update={"batch_size": 512})).steps == 1
@@ -246,10 +245,11 @@ def test_rows_that_are_not_there_are_said_so(sources: Sources) -> None:
 
 def test_development_items_are_capped_and_the_same_for_every_seed(sources: Sources) -> None:
     def held_out(*, seed: int, most: int) -> list[str]:
-        _, rows = stage_rows(
-            TASKS["siqa"], sources, languages=("en",), per_item="all", examples=5, seed=seed, most=most
-        )
-        return rows.frame["item"].to_list()
+        wanted = Wanted(languages=("en",), examples=5)
+        rows = part_rows(TASKS["siqa"], wanted, sources=sources, seed=seed, most=most)
+        assert rows.development is not None
+        names: list[str] = rows.development.frame["item"].to_list()
+        return names
 
     assert len(held_out(seed=0, most=500)) == 12
     assert len(held_out(seed=0, most=7)) == 7
@@ -274,7 +274,9 @@ def test_a_budget_gives_every_arm_the_same_number_of_steps(sources: Sources) -> 
 
 def test_a_budget_beyond_the_data_is_refused_unless_it_is_wanted(sources: Sources) -> None:
     arms, recipe = (NONE, SIQA), Recipe(batch_size=4)
-    with pytest.raises(StudyError, match=r"its share of the budget is 44 examples and it has 40; .* upsample = true"):
+    with pytest.raises(
+        StudyError, match=r"its share of the budget is 44 examples of siqa, which has 40; .* upsample = true"
+    ):
         planned(sources, changed(arms=arms, recipe=recipe, budget=Budget(hold="steps", amount=11)))
     more = changed(arms=arms, recipe=recipe, budget=Budget(hold="steps", amount=11, upsample=True))
     assert {run.stages[0].steps for run in planned(sources, more).runs if run.arm == "siqa"} == {11}
@@ -285,5 +287,5 @@ def test_a_budget_beyond_the_data_is_refused_unless_it_is_wanted(sources: Source
 def test_a_sweep_of_sizes_is_an_arm_for_each(sources: Sources) -> None:
     swept = Arm(name="siqa", stages=(StageSpec(task="siqa"),), sizes=(10, 20))
     runs = planned(sources, changed(arms=(NONE, swept))).runs
-    sizes = {run.arm: run.stages[0].data.examples for run in runs if run.arm != "none"}
+    sizes = {run.arm: run.stages[0].examples for run in runs if run.arm != "none"}
     assert sizes == {"siqa-10": 10, "siqa-20": 20}

@@ -76,6 +76,7 @@ STAGES: Columns = {
     "seconds": pl.Float64(),
     "initial_accuracy": pl.Float64(),
     "development_majority": pl.Float64(),
+    "control": pl.String(),
 }
 
 CONTRASTS: Columns = {"arm": pl.String(), "against": pl.String()}
@@ -95,7 +96,7 @@ GAINS: Columns = {**SCORES, "baseline": pl.String(), "baseline_accuracy": pl.Flo
 
 
 # What folders of earlier versions lack; null there.
-_LATER = frozenset({"initial_accuracy", "development_majority"})
+_LATER = frozenset({"initial_accuracy", "development_majority", "control"})
 
 
 def conform(frame: pl.DataFrame, columns: Columns) -> pl.DataFrame:

@@ -40,7 +40,8 @@ class Recipe(Value):
 
     batch_size: items per optimiser step; micro_batch: items per forward pass and device, the gradient being
         accumulated: a number, or `auto`, which begins with all of them and halves when they do not fit into memory.
-    epochs: passes over the stage's examples; max_steps, where given, ends the stage earlier.
+    epochs: passes over the stage's examples; max_steps and max_tokens (of training sequences, padding not counted),
+        where given, end the stage earlier.
     warmup: share of the steps. max_length: tokens of a sequence, above which it is truncated.
     label_smoothing: share of the target that is spread evenly over all classes, or over the item's own choices.
     freeze_embeddings, freeze_layers: the embeddings and that many of the lowest layers are not trained.
@@ -62,6 +63,7 @@ class Recipe(Value):
     micro_batch: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     epochs: float = Field(default=3.0, gt=0)
     max_steps: int | None = Field(default=None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1)
     warmup: float = Field(default=0.1, ge=0, lt=1)
     weight_decay: float = Field(default=0.0, ge=0)
     max_length: int = Field(default=128, ge=8, le=8192)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.sources.small_mirror import nli_task, pairs, write
 from xfer_bench.errors import TaskError
-from xfer_bench.sources.mixture import PerItem, draw
+from xfer_bench.sources.mixture import PerItem, Wanted, draw
 from xfer_bench.sources.source import Rows, Sources
 from xfer_bench.tasks.task import Task
 
@@ -33,9 +33,8 @@ def _draw(
     parallel: bool = True,
 ) -> Rows:
     sources, task = Sources(data_root=root), _task(parallel=parallel)
-    return draw(
-        task, sources=sources, languages=languages, split="test", per_item=per_item, examples=examples, seed=seed
-    )
+    wanted = Wanted(languages=languages, per_item=per_item, examples=examples)
+    return draw(task, wanted, sources=sources, split="test", seed=seed)
 
 
 @settings(max_examples=15, deadline=None)

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from tests.sources.small_mirror import HAS_REAL_MIRROR, REAL_MIRROR
-from xfer_bench.sources.mixture import draw
+from xfer_bench.sources.mixture import Wanted, draw
 from xfer_bench.sources.source import Rows, Sources
 from xfer_bench.tasks import TASKS, find
 from xfer_bench.tasks.task import Split, Task
@@ -28,7 +28,7 @@ DROPPED = {
     ("exams", "test", "de"): 2,
     ("c3", "train", "zh"): 2,
 }
-ABSENT = {"mnli", "csqa", "hellaswag", "cosmosqa"}
+ABSENT = {"mnli", "csqa", "hellaswag", "cosmosqa", "pawsx", "wikipedia"}
 
 
 def _rows(task: str, language: str, split: Split) -> Rows:
@@ -44,7 +44,7 @@ def _indexed() -> dict[tuple[str, str, str], int]:
 def test_every_part_has_as_many_rows_as_the_index_says(task: Task) -> None:
     expected: Counter[tuple[str, str, str]] = Counter()
     for part in task.parts:
-        if not SOURCES.availability(task, part.split, language=part.languages[0]).startswith("unavailable"):
+        if SOURCES.availability(task, part.split, language=part.languages[0]) == "mirror":
             # A training set without development rows is read in two pieces.
             pieces: tuple[Split, ...] = (part.split,) if "validation" in task.splits else ("train", "validation")
             for language in part.languages:
@@ -54,7 +54,7 @@ def test_every_part_has_as_many_rows_as_the_index_says(task: Task) -> None:
                     assert rows.dropped == DROPPED.get((task.name, part.split, language), 0)
     indexed = _indexed()
     assert expected == {key: indexed[key] for key in expected}
-    assert expected
+    assert expected or task.name in ABSENT
 
 
 def test_only_the_training_sets_that_the_mirror_lacks_are_unavailable() -> None:
@@ -64,7 +64,7 @@ def test_only_the_training_sets_that_the_mirror_lacks_are_unavailable() -> None:
         for split in SPLITS
         if split in task.splits and SOURCES.availability(task, split) != "mirror"
     }
-    assert lacking == {(name, "train") for name in ABSENT}
+    assert lacking == {*((name, "train") for name in ABSENT), ("pawsx", "test")}
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
@@ -114,10 +114,9 @@ def test_chance_is_the_mean_of_one_over_the_choices(name: str) -> None:
 
 def test_one_language_per_item_is_the_same_content_as_english_alone() -> None:
     task = find("xnli_dev")
-    mixed = draw(
-        task, sources=SOURCES, languages=task.languages, split="train", per_item="one", examples=1000, seed=0
-    ).frame
-    english = draw(task, sources=SOURCES, languages=("en",), split="train", per_item="all", examples=1000, seed=0).frame
+    every = Wanted(languages=task.languages, per_item="one", examples=1000)
+    alone = Wanted(languages=("en",), examples=1000)
+    mixed, english = (draw(task, one, sources=SOURCES, split="train", seed=0).frame for one in (every, alone))
     assert dict(mixed.select("item", "label").iter_rows()) == dict(english.select("item", "label").iter_rows())
     assert mixed["language"].n_unique() == 15
 

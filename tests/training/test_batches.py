@@ -1,5 +1,6 @@
 """The order of a stage is fixed by its seed, and choices that fill up a batch change nothing."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,64 +12,14 @@ from hypothesis import strategies as st
 from tests.toy import tiny_checkpoint
 from xfer_bench.models.encoding import Sequences
 from xfer_bench.models.heads import Headed, with_fresh_head
+from xfer_bench.models.multitask import GUESSED, Multitask
 from xfer_bench.tasks.multiple_choice import MULTIPLE_CHOICE
 from xfer_bench.tasks.nli import NLI
-from xfer_bench.training.batches import Batches, fixed_order
+from xfer_bench.training.batches import HEAD, Batches, Mixture, TextBatches
 from xfer_bench.training.trainer import StageTrainer
-
-MANY = 10**6  # steps
-LENGTHS = [int(length) for length in np.random.default_rng(0).integers(3, 60, 1_000)]
 
 COUNTS = [2, 5, 3, 4, 2]
 LABELS = [1, 4, 0, 2, 0]
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    lengths=st.lists(st.integers(1, 50), min_size=1, max_size=120),
-    epochs=st.integers(1, 4),
-    batch_size=st.integers(1, 33),
-    seed=st.integers(0, 2**32 - 1),
-)
-def test_every_epoch_is_a_permutation(lengths: list[int], epochs: int, batch_size: int, seed: int) -> None:
-    order = fixed_order(lengths, epochs=epochs, batch_size=batch_size, steps=MANY, seed=seed)
-    assert len(order) == epochs * len(lengths)
-    for start in range(0, len(order), len(lengths)):
-        assert sorted(order[start : start + len(lengths)]) == list(range(len(lengths)))
-    assert order == fixed_order(lengths, epochs=epochs, batch_size=batch_size, steps=MANY, seed=seed)
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    epochs=st.floats(0.01, 3, allow_nan=False), batch_size=st.integers(1, 40), steps=st.integers(1, 60),
-    seed=st.integers(0, 9),
-)  # fmt: skip
-def test_the_order_is_bounded_by_steps_and_epochs(epochs: float, batch_size: int, steps: int, seed: int) -> None:
-    lengths = LENGTHS[:90]
-    order = fixed_order(lengths, epochs=epochs, batch_size=batch_size, steps=steps, seed=seed)
-    assert len(order) == min(max(1, round(90 * epochs)), steps * batch_size)
-    # A shorter stage sees the beginning of a longer one, so a limit on steps changes nothing before it.
-    longer = fixed_order(lengths, epochs=np.ceil(epochs), batch_size=batch_size, steps=MANY, seed=seed)
-    assert order == longer[: len(order)]
-
-
-def test_the_seed_decides_the_order_and_no_epoch_repeats_another() -> None:
-    order = fixed_order(LENGTHS, epochs=2, batch_size=16, steps=MANY, seed=0)
-    assert order != fixed_order(LENGTHS, epochs=2, batch_size=16, steps=MANY, seed=1)
-    assert order[:1_000] != order[1_000:]
-
-
-def test_items_of_like_length_share_a_batch_and_the_incomplete_one_comes_last() -> None:
-    order = fixed_order(LENGTHS, epochs=1, batch_size=16, steps=MANY, seed=0)
-    batches = [[LENGTHS[item] for item in order[start : start + 16]] for start in range(0, 1_000, 16)]
-    assert [len(batch) for batch in batches] == [16] * 62 + [8]
-    padded = sum(max(batch) * len(batch) for batch in batches)
-    shuffled = np.random.default_rng(1).permutation(LENGTHS).tolist()
-    at_random = sum(max(shuffled[start : start + 16]) * 16 for start in range(0, 992, 16))
-    assert padded < 1.1 * sum(LENGTHS) < 0.8 * at_random
-    # Long and short batches come in random order.
-    longest = [max(batch) for batch in batches]
-    assert longest != sorted(longest, reverse=True)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +39,8 @@ def batches() -> Batches:
 
 def loss_of(headed: Headed, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     # The loss needs nothing of a Trainer that has been set up.
-    loss, outputs = StageTrainer.__new__(StageTrainer).compute_loss(headed.model, inputs, return_outputs=True)
+    model, asked = Multitask({"siqa": headed.model}), {**inputs, HEAD: "siqa"}
+    loss, outputs = StageTrainer.__new__(StageTrainer).compute_loss(model, asked, return_outputs=True)
     return loss, outputs["logits"]
 
 
@@ -155,3 +107,52 @@ def test_a_class_a_pair_has_no_choices(batches: Batches) -> None:
     assert inputs["attention_mask"].tolist() == [[1, 1, 0, 0, 0], [1, 1, 1, 1, 1]]
     assert inputs["labels"].tolist() == [1, 0]
     assert pairs.item_lengths == [3, 5, 2]
+
+
+@pytest.fixture(scope="module")
+def texts(headed: Headed) -> TextBatches:
+    rng = np.random.default_rng(1)
+    ids = [[0, *rng.integers(5, 8, 40).tolist(), 2] for _ in range(200)]
+    sequences = Sequences(input_ids=ids, type_ids=None, counts=[1] * 200, truncated=0)
+    return TextBatches(sequences=sequences, tokenizer=headed.tokenizer, probability=0.15, pad_id=1, seed=7)
+
+
+def test_a_share_of_every_text_is_guessed_and_mostly_hidden(texts: TextBatches, headed: Headed) -> None:
+    inputs = texts(range(200), range(200))
+    guessed, shown, labels = inputs[GUESSED], inputs["input_ids"], inputs["labels"]
+    assert (guessed.sum(-1) == 6).all()  # 15 % of 40
+    assert labels.tolist() == texts.sequences.input_ids
+    assert (shown == labels)[~guessed].all()
+    special = torch.isin(labels, torch.tensor(headed.tokenizer.all_special_ids))
+    assert not (special & guessed).any()
+    hidden = (shown == headed.tokenizer.mask_token_id)[guessed]
+    # 80 % of 1,200 and 10 %, each within four standard errors.
+    assert abs(float(hidden.float().mean()) - 0.8) < 4 * np.sqrt(0.16 / 1200)
+    replaced = shown[guessed][~hidden]
+    others = replaced[replaced != labels[guessed][~hidden]]
+    assert 0 < len(others) < 0.1 * 1200 + 4 * np.sqrt(0.09 * 1200)
+    assert not torch.isin(others, torch.tensor(headed.tokenizer.all_special_ids)).any()
+
+
+def test_what_is_hidden_depends_on_the_seed_and_on_when_it_is_seen(texts: TextBatches) -> None:
+    first = texts([3], [10])["input_ids"]
+    assert torch.equal(first, texts([3, 4], [10, 11])["input_ids"][:1])
+    assert not torch.equal(first, texts([3], [11])["input_ids"])
+    assert not torch.equal(first, replace(texts, seed=8)([3], [10])["input_ids"])
+
+
+def test_a_text_of_special_tokens_alone_has_one_token_to_guess(texts: TextBatches) -> None:
+    odd = replace(texts, sequences=Sequences(input_ids=[[0, 3, 2]], type_ids=None, counts=[1], truncated=0))
+    assert odd([0], [0])[GUESSED].sum() == 1
+
+
+def test_a_mixture_finds_the_part_and_its_head(batches: Batches, texts: TextBatches) -> None:
+    mixture = Mixture(parts=(batches, texts), heads=("siqa", "mlm"))
+    assert mixture.starts == [0, 5]
+    assert [mixture.part_of(item) for item in (0, 4, 5, 204)] == [0, 0, 1, 1]
+    labelled = mixture([(0, 4), (1, 0)])
+    assert labelled[HEAD] == "siqa"
+    assert torch.equal(labelled["labels"], batches([4, 0])["labels"])  # type: ignore[arg-type]
+    masked = mixture([(8, 5), (9, 7)])
+    assert masked[HEAD] == "mlm"
+    assert torch.equal(masked["input_ids"], texts([0, 2], [8, 9])["input_ids"])  # type: ignore[arg-type]

@@ -40,7 +40,7 @@ def test_a_checkpoint_is_ordinary_and_holds_no_pickle(tmp_path: Path) -> None:
         assert not report["missing_keys"]
         lineage = read_lineage(checkpoint.path)
         assert lineage["runs"]
-        assert lineage["data"]["repository"] == "aps/super_glue"
+        assert lineage["parts"][0]["repository"] == "aps/super_glue"
         assert lineage["steps"] == 5
         assert lineage["examples"] == 40
         assert lineage["seeds"]["initialisation"] in {0, 1}
@@ -125,7 +125,9 @@ def test_another_seed_data_or_recipe_is_another_stage(tmp_path: Path) -> None:
         replace(stage, data_seed=7),
         replace(stage, initialisation_seed=7),
         replace(stage, recipe=stage.recipe.model_copy(update={"epochs": 2.0})),
-        replace(stage, data=replace(stage.data, fingerprint="0")),
+        replace(stage, parts=(replace(stage.parts[0], fingerprint="0"),)),
+        replace(stage, parts=(replace(stage.parts[0], share=0.5),)),
+        replace(stage, epoch=7),
         replace(stage, source="0"),
         replace(stage, origin="0"),
         replace(stage, parent=prepared.plan.stages[1]),

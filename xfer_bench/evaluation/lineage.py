@@ -63,7 +63,8 @@ def _without_run(checkpoint: Scorable, weights: str) -> dict[str, Any]:
         "setting": INTERMEDIATE,
         "run": f"{arm}.{lineage['key'][:8]}",
         "intermediate_seed": lineage["seeds"]["initialisation"],
-        "seen": lineage["data"]["languages"],
+        # Before stages had several parts there was one set of data.
+        "seen": lineage.get("languages") or lineage["data"]["languages"],
     }
 
 

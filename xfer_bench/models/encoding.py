@@ -13,7 +13,7 @@ class Sequences:
     """The sequences of some items, in the order of the items and of their candidates.
 
     input_ids: one list of token ids a sequence. type_ids: likewise, or None where the model has no such input.
-    counts: sequences of each item (1 for NLI, the number of choices for multiple choice).
+    counts: sequences of each item (1 for NLI and for texts, the number of choices for multiple choice).
     truncated: how many sequences lost tokens.
     """
 
@@ -31,12 +31,16 @@ class Sequences:
 def encode(items: pl.DataFrame, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> Sequences:
     """Encode each (text, candidate) pair of ITEMS as one sequence with the tokenizer's own pair template.
 
+    Items without candidates, which are unlabelled texts, become one sequence each.
+
     max_length: tokens, specials included; a longer pair loses tokens from the end of its longer side.
     """
     pairs = items.select("text", "candidates").explode("candidates")
+    # Unlabelled texts have no candidates, and are sequences of their own.
+    alone = not items["candidates"].list.len().sum()
     encoded = tokenizer(
-        pairs["text"].to_list(),
-        pairs["candidates"].to_list(),
+        items["text"].to_list() if alone else pairs["text"].to_list(),
+        None if alone else pairs["candidates"].to_list(),
         truncation="longest_first",
         max_length=max_length,
         return_attention_mask=False,
@@ -47,7 +51,7 @@ def encode(items: pl.DataFrame, tokenizer: PreTrainedTokenizerBase, *, max_lengt
     return Sequences(
         input_ids=ids,
         type_ids=encoded["token_type_ids"] if "token_type_ids" in tokenizer.model_input_names else None,
-        counts=items["candidates"].list.len().to_list(),
+        counts=items["candidates"].list.len().clip(lower_bound=1).to_list(),
         truncated=sum(length >= max_length for length in full),
     )
 

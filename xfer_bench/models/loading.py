@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import (
     AutoConfig,
     AutoModel,
+    AutoModelForMaskedLM,
     AutoModelForMultipleChoice,
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -30,6 +31,7 @@ AUTO = {
     "none": AutoModel,
     "sequence_classification": AutoModelForSequenceClassification,
     "multiple_choice": AutoModelForMultipleChoice,
+    "masked_lm": AutoModelForMaskedLM,
 }
 
 # Tokens of a sequence, whatever a model could take.

@@ -1,25 +1,28 @@
 """A study resolved against tasks and sources: validated, its rows read, every stage keyed by its content."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
-
-import polars as pl
 
 from xfer_bench.digest import value_digest
 from xfer_bench.errors import StudyError, TaskError, XferBenchError
-from xfer_bench.plan.values import Data, Evaluation, Plan, Role, Run, Stage
-from xfer_bench.recipes import Recipe
-from xfer_bench.sources.mixture import draw
-from xfer_bench.sources.source import Rows, Sources
-from xfer_bench.study import Arm, StageSpec, Study, Target
+from xfer_bench.plan.budgets import check_controls, within
+from xfer_bench.plan.leaks import Leaks
+from xfer_bench.plan.mixing import epoch_of, shares_of
+from xfer_bench.plan.rows import data_of, languages_of, part_rows, wanted_of
+from xfer_bench.plan.values import MORE_TARGET_DATA, Data, Evaluation, Plan, Role, Run, Stage
+from xfer_bench.recipes import Every, Recipe
+from xfer_bench.sources.source import Sources
+from xfer_bench.study import Arm, MlmSpec, PartSpec, StageSpec, Study, Target
 from xfer_bench.tasks import Task, find
-from xfer_bench.tasks.task import Split
+from xfer_bench.tasks.task import VALIDATION, Split
+
+# Steps among which a language's own validation items choose, where the recipe keeps none on the way.
+_CHOICES = 10
 
 
 def plan(study: Study, *, tasks: Mapping[str, Task], sources: Sources, origin: str, source: str) -> Plan:
-    """Resolve a study.
+    """Resolve a study of one model.
 
     tasks: the registry. origin: identity of the pretrained model. source: digest of the code that trains.
     With `trim_vocabulary` the model that the stages start from is identified by `origin` and by all rows of the study.
@@ -27,21 +30,32 @@ def plan(study: Study, *, tasks: Mapping[str, Task], sources: Sources, origin: s
     Raises StudyError for what a study asks and cannot have, naming the arm or the target; TaskError and SourceError
     where a task has no such language or split here.
     """
+    if study.models:
+        raise StudyError(f"{study.name}: it has {len(study.models)} models; plan each of study.per_model()")
     reader = _Reader(tasks=tasks, sources=sources, study=study)
     evaluations = tuple(reader.evaluation(target) for target in study.targets)
     chains = tuple(reader.chains())
     if study.trim_vocabulary:
         origin = value_digest([origin, sorted(_fingerprints(evaluations, chains))])
-    return Plan(study=study, evaluations=evaluations, runs=tuple(_run(c, study, origin, source) for c in chains))
+    runs = tuple(_run(c, study, tasks=tasks, origin=origin, source=source) for c in chains)
+    notes = tuple(check_controls(study.every_arm, runs))
+    return Plan(study=study, evaluations=evaluations, runs=runs, notes=notes)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Link:
+    """A stage to be: title: what errors call it. seeds: of the initialisation and of the data order."""
+
     role: Role
-    format: str
-    data: Data
+    title: str
+    parts: tuple[Data, ...]
+    epoch: int
     recipe: Recipe
-    seed: int
+    seeds: tuple[int, int]
+
+    def heads(self, form: str) -> list[str]:
+        """The names of its heads of a format."""
+        return list(dict.fromkeys(part.head for part in self.parts if part.format == form))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +72,7 @@ class _Reader:
     tasks: Mapping[str, Task]
     sources: Sources
     study: Study
+    leaks: Leaks = field(default_factory=Leaks)
 
     def task(self, name: str, where: str) -> Task:
         try:
@@ -71,12 +86,18 @@ class _Reader:
         if not task.settings:
             targets = ", ".join(sorted(name for name, one in self.tasks.items() if one.settings))
             raise StudyError(f"{where}: is a training set, not a target; targets are {targets}")
-        languages = _languages(task, target.languages, target.split, where)
-        rows = [self.sources.rows(task, language=language, split=target.split) for language in languages]
+        languages = languages_of(task, target.languages, target.split, where)
+        if target.selects_by_language and target.split == VALIDATION:
+            raise StudyError(f'{where}: {target.setting} selects on the validation items; score it on split = "test"')
+        splits: tuple[Split, ...] = (target.split, VALIDATION) if target.selects_by_language else (target.split,)
+        rows = [self.sources.rows(task, language=one, split=split) for split in splits for one in languages]
+        scored = rows[: len(languages)]
+        self.leaks.evaluates(task.name, {language: one.frame for language, one in zip(languages, scored, strict=True)})
         return Evaluation(
             task=task.name,
             setting=target.setting,
             split=target.split,
+            selects=target.selects_by_language,
             languages=languages,
             limit=target.limit,
             fingerprints=tuple(one.fingerprint for one in rows),
@@ -94,166 +115,120 @@ class _Reader:
         for first, second in seeds:
             links: list[_Link] = []
             for position, spec in enumerate(arm.stages):
-                where = f"arm {arm.name!r}, stage {position + 1} ({spec.task})"
+                where = f"arm {arm.name!r}, stage {position + 1} ({spec.title})"
                 link = self.link(spec, role="intermediate", seed=first or 0, target=target, where=where)
-                links.append(self.within_budget(link, stages=len(arm.stages), where=where))
+                links.append(self.within_budget(link, stages=len(arm.stages)))
             for spec in self.training_of(target):
-                where = f"target {target.task!r}, training set {spec.task!r}"
+                where = f"target {target.task!r}, training set {spec.title!r}"
                 links.append(self.link(spec, role="target", seed=second, target=target, where=where))
+            if target.selects_by_language:
+                links[-1] = _choosing(links[-1])
             yield _Chain(arm=arm, target=target, intermediate_seed=first, target_seed=second, links=tuple(links))
 
-    def within_budget(self, link: _Link, *, stages: int, where: str) -> _Link:
-        """The stage with as many epochs and steps as its share of the study's budget."""
+    def within_budget(self, link: _Link, *, stages: int) -> _Link:
         budget = self.study.budget
         if budget is None:
             return link
-        batch, share = link.recipe.batch_size, budget.amount // stages
-        steps = share if budget.hold == "steps" else share // batch
-        if steps < 1:
-            raise StudyError(
-                f"{where}: its share of the budget is {share} {budget.hold}, less than one step of {batch} examples"
-            )
-        if steps * batch > link.data.examples and not budget.upsample:
-            raise StudyError(
-                f"{where}: its share of the budget is {steps * batch:,} examples and it has {link.data.examples:,}; "
-                "lower the budget, or write upsample = true to let it be seen more than once"
-            )
-        # So many epochs that the steps are reached; what the last one has too much is cut off by max_steps.
-        epochs = (steps + 1) * batch / link.data.examples
-        recipe = link.recipe.model_copy(update={"epochs": epochs, "max_steps": steps})
+        recipe = within(budget, link.recipe, link.parts, epoch=link.epoch, stages=stages, where=link.title)
         return replace(link, recipe=recipe)
 
     def training_of(self, target: Target) -> tuple[StageSpec, ...]:
         if target.train:
             return target.train
         task = self.task(target.task, f"target {target.task!r}")
-        if target.setting not in task.settings:
+        if target.training_setting not in task.settings:
             raise StudyError(
                 f"target {task.name!r}: no setting named {target.setting!r}; choose one of "
                 f"{', '.join(sorted(task.settings))}, or list the training sets in `train`"
             )
-        return tuple(StageSpec(task=name) for name in task.settings[target.setting])
+        return tuple(StageSpec(task=name) for name in task.settings[target.training_setting])
 
     def link(self, spec: StageSpec, *, role: Role, seed: int, target: Target, where: str) -> _Link:
-        task = self.task(spec.task, where)
-        if target.task in task.barred:
-            raise StudyError(f"{where}: may not come before {target.task}: {task.barred[target.task]}")
-        languages = _languages(task, spec.languages, "train", where)
-        if spec.per_item == "one" and not task.parallel:
-            raise StudyError(f'{where}: per_item = "one" needs a parallel task, and {task.name} is not')
         changes = (target.recipe, spec.recipe) if role == "target" else (spec.recipe,)
+        seeds = self.study.seeds.apart(role, seed)
         try:
             recipe = self.study.stage_recipe(*changes)
-            rows, held_out = stage_rows(
-                task,
-                self.sources,
-                languages=languages,
-                per_item=spec.per_item,
-                examples=spec.examples,
-                seed=seed,
-                most=recipe.maximum_development,
-            )
+        except StudyError as error:
+            raise StudyError(f"{where}: {error}") from None
+        asked: list[tuple[PartSpec | MlmSpec, str, float | None]] = [
+            (one, _head(spec, self.task(one.task, where)), None) for one in spec.sets
+        ]
+        if spec.mlm is not None:
+            asked.append((spec.mlm, _MLM, spec.mlm.probability))
+        parts = [
+            self.part(one, head=head, mlm=mlm, seed=seeds[1], recipe=recipe, target=target, where=where)
+            for one, head, mlm in asked
+        ]
+        labelled = [part.examples for part in parts if part.mlm is None]
+        shares = shares_of(spec, labelled)
+        return _Link(
+            role=role,
+            title=where,
+            parts=tuple(replace(part, share=share) for part, share in zip(parts, shares, strict=True)),
+            epoch=epoch_of(spec, labelled),
+            recipe=recipe,
+            seeds=seeds,
+        )
+
+    def part(
+        self,
+        asked: PartSpec | MlmSpec,
+        *,
+        head: str,
+        mlm: float | None,
+        seed: int,
+        recipe: Recipe,
+        target: Target,
+        where: str,
+    ) -> Data:
+        task = self.task(asked.task, where)
+        if target.task in task.barred:
+            raise StudyError(f"{where}: may not come before {target.task}: {task.barred[target.task]}")
+        if task.format.labelled == (mlm is not None):
+            kind = "unlabelled text; give it as mlm" if mlm is None else "no unlabelled text"
+            raise StudyError(f"{where}: {task.name} is {kind}")
+        wanted = wanted_of(asked, task, where)
+        try:
+            rows = part_rows(task, wanted, sources=self.sources, seed=seed, most=recipe.maximum_development)
         except XferBenchError as error:
             raise type(error)(f"{where}: {error}") from None
-        data = Data(
-            task=task.name,
-            languages=languages,
-            per_item=spec.per_item,
-            asked=spec.examples,
-            seed=seed,
-            repository=rows.repository,
-            revision=rows.revision,
-            examples=rows.frame.height,
-            characters=_characters(rows.frame),
-            fingerprint=rows.fingerprint,
-            dropped=rows.dropped,
-            development_examples=held_out.frame.height,
-            development_fingerprint=held_out.fingerprint,
-        )
-        return _Link(role=role, format=task.format.name, data=data, recipe=recipe, seed=seed)
+        if task.name not in self.study.allow_overlap:
+            self.leaks.check(rows.training, task.name, target.task, where=where)
+        return data_of(task, wanted, rows, seed=seed, head=head, mlm=mlm)
 
 
-def stage_rows(
-    task: Task,
-    sources: Sources,
-    *,
-    languages: tuple[str, ...],
-    per_item: Literal["all", "one"],
-    examples: int | None,
-    seed: int,
-    most: int,
-) -> tuple[Rows, Rows]:
-    """Training and development rows of a stage.
-
-    The seed draws the subset and, with one language per item, the languages; the development rows, in the same
-    languages and of at most `most` items, are the same for every seed.
-    """
-    one = partial(draw, task, sources=sources, languages=languages, per_item=per_item)
-    training = one(split="train", examples=examples, seed=seed)
-    held_out = one(split="validation", examples=None, seed=0)
-    items = held_out.frame.height if not task.parallel else held_out.frame["item"].n_unique()
-    return training, held_out if items <= most else one(split="validation", examples=most, seed=0)
+_MLM = "mlm"
 
 
-def rows_of(stage: Stage, task: Task, sources: Sources) -> tuple[Rows, Rows]:
-    """The training and development rows of a planned stage, read again. They may have changed since it was planned."""
-    data = stage.data
-    return stage_rows(
-        task,
-        sources,
-        languages=data.languages,
-        per_item=data.per_item,
-        examples=data.asked,
-        seed=data.seed,
-        most=stage.recipe.maximum_development,
-    )
+def _head(spec: StageSpec, task: Task) -> str:
+    """The name of a set's head: sets under one name share it."""
+    return task.format.name if spec.heads == "shared" else task.name
 
 
-def _languages(task: Task, asked: tuple[str, ...] | None, split: Split, where: str) -> tuple[str, ...]:
-    offered = task.languages_of(split)
-    if not offered:
-        raise StudyError(f"{where}: {task.name} has no split {split!r}; it has {', '.join(task.splits)}")
-    unknown = [language for language in asked or () if language not in offered]
-    if unknown:
-        raise StudyError(f"{where}: {task.name} has no language {unknown[0]!r} in {split}; it has {', '.join(offered)}")
-    return asked or offered
+def _choosing(link: _Link) -> _Link:
+    """The last target stage with steps to choose from."""
+    if link.recipe.keep != "result":
+        return link
+    steps = _stage(link, None, head="fresh", origin="", source="").steps
+    return replace(link, recipe=link.recipe.model_copy(update={"keep": Every(every=max(1, steps // _CHOICES))}))
 
 
-def _characters(items: pl.DataFrame) -> int:
-    candidates = pl.col("candidates")
-    repeated = pl.col("text").str.len_chars() * candidates.list.len()
-    return int(items.select(repeated.sum() + candidates.explode().str.len_chars().sum()).item())
-
-
-def _fingerprints(evaluations: tuple[Evaluation, ...], chains: tuple[_Chain, ...]) -> set[str]:
+def _fingerprints(evaluations: Sequence[Evaluation], chains: Sequence[_Chain]) -> set[str]:
     of_evaluations = {one for evaluation in evaluations for one in evaluation.fingerprints}
-    of_training = {
-        one
-        for chain in chains
-        for link in chain.links
-        for one in (link.data.fingerprint, link.data.development_fingerprint)
-    }
-    return of_evaluations | of_training
+    parts = (part for chain in chains for link in chain.links for part in link.parts)
+    return of_evaluations | {one for part in parts for one in (part.fingerprint, part.development_fingerprint)}
 
 
-def _run(chain: _Chain, study: Study, origin: str, source: str) -> Run:
+def _run(chain: _Chain, study: Study, *, tasks: Mapping[str, Task], origin: str, source: str) -> Run:
     stages: list[Stage] = []
-    for position, link in enumerate(chain.links):
-        carried = position > 0 and chain.links[position - 1].format == link.format
-        stages.append(
-            Stage(
-                role=link.role,
-                data=link.data,
-                recipe=link.recipe,
-                initialisation_seed=link.seed,
-                data_seed=link.seed,
-                head="keep" if study.head == "keep" and carried else "fresh",
-                parent=stages[-1] if stages else None,
-                origin=origin,
-                source=source,
-            )
-        )
-    seen = {language for link in chain.links if link.role == "intermediate" for language in link.data.languages}
+    before: _Link | None = None
+    for link in chain.links:
+        kept = study.head == "keep" and before is not None and _carries(before, link)
+        parent = stages[-1] if stages else None
+        stages.append(_stage(link, parent, head="keep" if kept else "fresh", origin=origin, source=source))
+        before = link
+    intermediate = [part for link in chain.links if link.role == "intermediate" for part in link.parts]
+    same_source = any(chain.target.task in tasks[part.task].same_source for part in intermediate)
     return Run(
         arm=chain.arm.name,
         target=chain.target.task,
@@ -261,5 +236,41 @@ def _run(chain: _Chain, study: Study, origin: str, source: str) -> Run:
         intermediate_seed=chain.intermediate_seed,
         target_seed=chain.target_seed,
         stages=tuple(stages),
-        seen=tuple(sorted(seen)),
+        seen=tuple(sorted({language for part in intermediate for language in part.languages})),
+        control=MORE_TARGET_DATA if same_source else "",
+    )
+
+
+def _carries(before: _Link, link: _Link) -> bool:
+    """Whether the head goes from one stage to the next: where both have one of the format, and it is the main one."""
+    form = link.parts[0].format
+    heads = before.heads(form)
+    if not heads:
+        return False
+    if len(heads) > 1 or len(link.heads(form)) > 1:
+        count, title = (len(heads), before.title) if len(heads) > 1 else (len(link.heads(form)), link.title)
+        raise StudyError(
+            f'{title}: conflicting heads: head = "keep" carries one {form} head over and this stage has {count}; '
+            'write heads = "shared" there, or head = "fresh"'
+        )
+    if before.parts[0].format != form:
+        raise StudyError(
+            f'{before.title}: conflicting heads: head = "keep" carries the head of its first part over, which is no '
+            f'{form} head; list that part first, or write head = "fresh"'
+        )
+    return True
+
+
+def _stage(link: _Link, parent: Stage | None, *, head: Literal["fresh", "keep"], origin: str, source: str) -> Stage:
+    return Stage(
+        role=link.role,
+        parts=link.parts,
+        epoch=link.epoch,
+        recipe=link.recipe,
+        initialisation_seed=link.seeds[0],
+        data_seed=link.seeds[1],
+        head=head,
+        parent=parent,
+        origin=origin,
+        source=source,
     )

@@ -6,31 +6,44 @@ A run is a chain of stages; a stage knows its parent, so that two runs which sha
 same value with the same key, and it is trained once.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from xfer_bench.digest import value_digest
 from xfer_bench.recipes import Recipe
+from xfer_bench.sources.mixture import Wanted
 from xfer_bench.study import Study
+from xfer_bench.tasks.task import VALIDATION, Split
 
 Role: TypeAlias = Literal["intermediate", "target"]
+
+MORE_TARGET_DATA = "more_target_data"
+
+# Of subword vocabularies on the languages of the benchmarks, roughly: for estimates only.
+CHARACTERS_PER_TOKEN = 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """The rows of a stage, by what they are and by their content.
+    """The rows of one training set of a stage, by what they are and by their content.
 
-    fingerprint, development_fingerprint: of the training rows and of the held-out rows in the same languages.
-    examples, development_examples: their numbers; asked: how many training rows the study asked for (None: all);
-    dropped: unusable rows that were left out. seed: of the draw. characters: of all training sequences.
+    wanted: which rows of the task; seed: of their draw.
+    head: the name of the head that they train; share: of the stage's batches. mlm: for unlabelled text, the share of
+        the tokens that are guessed; else None.
+    fingerprint, development_fingerprint: of the training rows and of the held-out rows in the same languages (empty
+        for text). examples, development_examples: their numbers; dropped: unusable rows that were left out.
+    characters: of all training sequences.
     """
 
     task: str
-    languages: tuple[str, ...]
-    per_item: Literal["all", "one"]
-    asked: int | None
+    format: str
+    wanted: Wanted
     seed: int
+    head: str
+    share: float
+    mlm: float | None
     repository: str
     revision: str
     examples: int
@@ -39,17 +52,31 @@ class Data:
     dropped: int
     development_examples: int
     development_fingerprint: str
+    machine_translated: bool
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages of the rows."""
+        return self.wanted.languages
+
+    @property
+    def deciding(self) -> list[Any]:
+        """What a stage's result depends on."""
+        return [self.task, self.fingerprint, self.development_fingerprint, self.head, self.share, self.mlm]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """One training: of the model `origin` if there is no parent, else of the parent's result.
 
+    parts: its training sets, each with its share of the batches; the checkpoint has the first one's head.
+    epoch: examples that make up one epoch, of all parts together.
     origin: identity of the pretrained model (after trimming). source: digest of the code that trains.
     """
 
     role: Role
-    data: Data
+    parts: tuple[Data, ...]
+    epoch: int
     recipe: Recipe
     initialisation_seed: int
     data_seed: int
@@ -63,7 +90,8 @@ class Stage:
         """Digest of everything that decides the result. The role does not: the same training is the same stage."""
         return value_digest(
             {
-                "data": [self.data.task, self.data.fingerprint, self.data.development_fingerprint],
+                "parts": [part.deciding for part in self.parts],
+                "epoch": self.epoch,
                 "recipe": self.recipe.deciding(),
                 "seeds": [self.initialisation_seed, self.data_seed],
                 "head": self.head,
@@ -73,10 +101,38 @@ class Stage:
         )
 
     @property
+    def task(self) -> str:
+        """The names of its tasks: `siqa`, `siqa+c3`."""
+        return "+".join(dict.fromkeys(part.task for part in self.parts))
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages of all its parts, each once."""
+        return tuple(dict.fromkeys(language for part in self.parts for language in part.languages))
+
+    @property
+    def examples(self) -> int:
+        """Different training examples, of all its parts."""
+        return sum(part.examples for part in self.parts)
+
+    @property
     def steps(self) -> int:
-        """Optimiser steps, unless the stage stops early."""
-        steps = max(1, round(self.data.examples * self.recipe.epochs) // self.recipe.batch_size)
+        """Optimiser steps, unless the stage stops early. With a number of tokens to be seen it is an estimate."""
+        if self.recipe.max_tokens is None:
+            return self.most_steps
+        a_step = self.recipe.batch_size * self.characters_per_example / CHARACTERS_PER_TOKEN
+        return min(self.most_steps, max(1, math.ceil(self.recipe.max_tokens / a_step)))
+
+    @property
+    def most_steps(self) -> int:
+        """Optimiser steps that its epochs and its recipe allow."""
+        steps = max(1, round(self.epoch * self.recipe.epochs) // self.recipe.batch_size)
         return min(steps, self.recipe.max_steps or steps)
+
+    @property
+    def characters_per_example(self) -> float:
+        """On average over the examples that are seen."""
+        return math.fsum(part.share * part.characters / part.examples for part in self.parts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +140,7 @@ class Run:
     """One arm at one target with one pair of seeds: a chain of stages, the intermediate ones first.
 
     intermediate_seed is None for an arm without intermediate stages. seen: languages of the intermediate data.
+    control: `more_target_data` where an intermediate set comes from the target's own source, else empty.
     """
 
     arm: str
@@ -93,6 +150,7 @@ class Run:
     target_seed: int
     stages: tuple[Stage, ...]
     seen: tuple[str, ...]
+    control: str = ""
 
     @property
     def name(self) -> str:
@@ -103,23 +161,33 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Where the runs of one target are evaluated: rows by language (in the order of the study)."""
+    """Where the runs of one target are evaluated: rows by language (in the order of the study).
+
+    selects: whether the runs are scored on the languages' validation items too, which choose among their steps.
+    """
 
     task: str
     setting: str
     split: Literal["validation", "test"]
+    selects: bool
     languages: tuple[str, ...]
     limit: int | None
     fingerprints: tuple[str, ...]
 
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The splits that are scored."""
+        return (self.split, VALIDATION) if self.selects else (self.split,)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Every run of a study and every evaluation of its runs."""
+    """Every run of a study and every evaluation of its runs. notes: what its reader should know, a line each."""
 
     study: Study
     runs: tuple[Run, ...]
     evaluations: tuple[Evaluation, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def stages(self) -> tuple[Stage, ...]:

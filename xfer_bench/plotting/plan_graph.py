@@ -75,9 +75,9 @@ def _columns(stages: Sequence["Stage"]) -> list[list["Stage"]]:
 
 
 def _name(stage: "Stage") -> str:
-    languages = stage.data.languages
+    languages = stage.languages
     where = languages[0] if len(languages) == 1 else f"{len(languages)} languages"
-    return f"{stage.data.task} ({where}), {stage.steps:,} steps, seed {stage.data_seed}"
+    return f"{stage.task} ({where}), {stage.steps:,} steps, seed {stage.data_seed}"
 
 
 def _box(axes: "Axes", place: tuple[float, float], lines: Sequence[str], *, colour: str) -> None:

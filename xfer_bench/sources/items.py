@@ -12,6 +12,8 @@ from xfer_bench.sources import holdout
 from xfer_bench.tasks.task import Part, Split, Task
 
 _ROW = "row"
+# Candidates that an item must have.
+_LEAST = {"sequence_classification": 1, "multiple_choice": 2, "masked_lm": 0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +74,7 @@ def _read(raw: pl.DataFrame, *, part: Part, language: str, where: str) -> pl.Dat
 
 
 def _is_usable(task: Task) -> pl.Expr:
-    least = 1 if task.format.labels else 2
+    least = _LEAST[task.format.head]
     blank = pl.element().is_null() | (pl.element().str.strip_chars() == "")
     return pl.all_horizontal(
         (pl.col("text").str.strip_chars() != "").fill_null(value=False),
@@ -83,6 +85,8 @@ def _is_usable(task: Task) -> pl.Expr:
 
 
 def _check_labels(frame: pl.DataFrame, *, task: Task, where: str) -> None:
+    if not task.format.labelled:
+        return
     labels = len(task.format.labels)
     count = pl.lit(labels) if labels else pl.col("candidates").list.len()
     outside = frame.with_columns(count=count).filter(

@@ -23,6 +23,7 @@ from xfer_bench.tasks.multiple_choice import (
     XCOPA,
 )
 from xfer_bench.tasks.nli import FARSTAIL, INDONLI, INFERES, JSICK, LINGNLI, MNLI, OCNLI, XNLI, XNLI_DEV
+from xfer_bench.tasks.paraphrase import PAWSX, PAWSX_DEV
 from xfer_bench.tasks.quickstart import (
     QUICKSTART_COPA,
     QUICKSTART_NLI,
@@ -32,6 +33,7 @@ from xfer_bench.tasks.quickstart import (
     QUICKSTART_XNLI,
 )
 from xfer_bench.tasks.task import Task
+from xfer_bench.tasks.text import TATOEBA_TEXT, WIKIPEDIA
 
 __all__ = ["TASKS", "Task", "find"]
 
@@ -61,6 +63,10 @@ TASKS: Mapping[str, Task] = MappingProxyType(
             INFERES,
             JSICK,
             XNLI_DEV,
+            PAWSX,
+            PAWSX_DEV,
+            WIKIPEDIA,
+            TATOEBA_TEXT,
             QUICKSTART_XCOPA,
             QUICKSTART_XNLI,
             QUICKSTART_COPA,

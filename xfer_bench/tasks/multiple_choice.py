@@ -58,6 +58,7 @@ COPA = Task(
     parts=(*in_splits(_COPA_PART, TRAIN, VALIDATION), _COPA_TEST),
     licence="BSD-2-Clause",
     chance=1 / 2,
+    same_source=MappingProxyType({"xcopa": "it is XCOPA's own English training set"}),
 )
 
 _SIQA_COLUMNS = ("context", "question", "answerA", "answerB", "answerC", "label")

@@ -82,6 +82,7 @@ MNLI = Task(
     ),
     licence="train: OANC and Creative Commons licences; validation: CC BY-NC 4.0 (non-commercial)",
     chance=_CHANCE,
+    same_source=MappingProxyType({"xnli": "it is XNLI's own English training set"}),
 )
 
 LINGNLI = Task(
@@ -102,6 +103,7 @@ LINGNLI = Task(
     ),
     licence="not stated upstream (premises from MultiNLI)",
     chance=_CHANCE,
+    same_source=MappingProxyType({"xnli": "its premises are those of XNLI's English training set"}),
 )
 
 OCNLI = Task(

@@ -22,12 +22,18 @@ class Format:
 
     labels: the classes in canonical order when one candidate gets one logit per class (NLI); empty when each
         candidate gets one logit and the label is the index of the right candidate (multiple choice).
-    head: the stock head, as in `AutoModelFor…`.
+    head: the stock head, as in `AutoModelFor…`; under `masked_lm` an item is a text without candidates, and nothing
+        is scored.
     """
 
     name: str
-    head: Literal["sequence_classification", "multiple_choice"]
+    head: Literal["sequence_classification", "multiple_choice", "masked_lm"]
     labels: tuple[str, ...] = ()
+
+    @property
+    def labelled(self) -> bool:
+        """Whether items have an answer."""
+        return self.head != "masked_lm"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +71,8 @@ class Task:
     settings: how this task is trained when it is a target: the setting's name to the training tasks in order. Empty
         for a task that is no target.
     barred: target task to the reason why this task may not be an intermediate task before it.
+    same_source: target task to the reason why this one before it is but more of the target's own data: a control
+        (`more_target_data`), which is kept out of headlines and correlations.
     chance: accuracy of guessing (a fraction).
     averages_english: whether the benchmark's published average counts English, as XNLI's does.
     """
@@ -78,6 +86,7 @@ class Task:
     machine_translated: bool = False
     settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     barred: Mapping[str, str] = field(default_factory=dict)
+    same_source: Mapping[str, str] = field(default_factory=dict)
     variant: str = "published"
     averages_english: bool = False
 

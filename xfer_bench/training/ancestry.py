@@ -15,7 +15,7 @@ from xfer_bench.training.keeping import STEPS
 
 Verdict: TypeAlias = Literal["ok", "changed", "missing"]
 
-_NEEDED = ("key", "task", "role", "parents", "origin", "data", "seeds", "files")
+_NEEDED = ("key", "task", "role", "parents", "origin", "parts", "seeds", "files")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
-"""Training batches: an order fixed in advance, and the tensors of a batch."""
+"""From positions of items to the tensors of a batch."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,46 +8,19 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerBase
 
 from xfer_bench.models.encoding import Sequences, model_inputs
+from xfer_bench.models.multitask import GUESSED
 from xfer_bench.tasks.task import Format
 
-_WINDOW = 50  # batches among which items of like length are put together
-
-
-def fixed_order(lengths: Sequence[int], *, epochs: float, batch_size: int, steps: int, seed: int) -> list[int]:
-    """Which item is seen when, over all epochs, decided before the first step.
-
-    lengths: tokens of each item. The result holds at most `steps` batches of `batch_size` positions in `lengths`.
-
-    Every epoch is a new shuffle in which items of like length share a batch, within windows of 50 batches, and the
-    batches come in random order. Because the whole order is a function of the seed, an interrupted stage goes on
-    with exactly the items that an uninterrupted one would see.
-    """
-    rng = np.random.default_rng(seed)
-    size = np.asarray(lengths)
-    seen: list[int] = []
-    for _ in range(int(np.ceil(epochs))):
-        shuffled = rng.permutation(len(size))
-        batches: list[NDArray[np.int64]] = []
-        for start in range(0, len(shuffled), _WINDOW * batch_size):
-            window = shuffled[start : start + _WINDOW * batch_size]
-            alike = window[np.argsort(-size[window], kind="stable")]
-            batches += [alike[first : first + batch_size] for first in range(0, len(alike), batch_size)]
-        whole = [batch for batch in batches if len(batch) == batch_size]
-        rest = [batch for batch in batches if len(batch) < batch_size]
-        for position in rng.permutation(len(whole)):
-            seen += whole[position].tolist()
-        # The incomplete batch goes last, so that the others stay together.
-        seen += [item for batch in rest for item in batch.tolist()]
-    wanted = min(max(1, round(len(size) * epochs)), steps * batch_size)
-    return seen[:wanted]
+# The entry of a batch that says which head answers it.
+HEAD = "head"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batches:
-    """Makes the tensors of a batch from positions of items: the collate function of a data loader.
+    """Makes the tensors of a batch of labelled items.
 
     For multiple choice, items with fewer choices than the largest of the batch are filled up with one-token
     sequences; `choices` (batch, most choices) is False there, and the loss and the answer leave them out.
@@ -83,3 +57,89 @@ class Batches:
         """Tokens of each item, all its sequences together."""
         lengths = self.sequences.lengths
         return [sum(lengths[start:end]) for start, end in pairwise(self._starts)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextBatches:
+    """Makes the tensors of a batch of texts some of whose tokens are to be guessed.
+
+    As in BERT's own preparation of its data (Devlin et al. 2019, section 3.1): of each text a share of the tokens, at
+    least one, of which 80 % are replaced by the mask token, 10 % by another token, and 10 % stay.
+    seed: what is hidden depends on it and on when the text is seen, so that it differs from epoch to epoch.
+    """
+
+    sequences: Sequences
+    tokenizer: PreTrainedTokenizerBase
+    probability: float
+    pad_id: int
+    seed: int
+
+    def __call__(self, items: Sequence[int], places: Sequence[int]) -> dict[str, torch.Tensor]:
+        """input_ids, attention_mask, labels and `guessed` (batch, longest). places: when each item is seen."""
+        inputs = model_inputs(items, self.sequences, pad_id=self.pad_id)
+        ids = inputs["input_ids"].numpy()
+        shown, guessed = ids.copy(), np.zeros(ids.shape, dtype=np.bool_)
+        for row, place in enumerate(places):
+            rng = np.random.default_rng([self.seed, place])
+            tokens = np.flatnonzero(~np.isin(ids[row], self._special))
+            if not len(tokens):  # a text of unknown tokens alone: its first one is guessed
+                tokens = np.array([0])
+            hidden = rng.permutation(tokens)[: max(1, round(self.probability * len(tokens)))]
+            guessed[row, hidden] = True
+            fate = rng.random(len(hidden))
+            shown[row, hidden[fate < 0.8]] = self.tokenizer.mask_token_id
+            others = hidden[fate >= 0.9]
+            shown[row, others] = rng.choice(self._ordinary, size=len(others))
+        return {
+            **inputs,
+            "input_ids": torch.from_numpy(shown),
+            "labels": inputs["input_ids"],
+            GUESSED: torch.from_numpy(guessed),
+        }
+
+    @cached_property
+    def _special(self) -> np.ndarray:
+        return np.array(self.tokenizer.all_special_ids)
+
+    @cached_property
+    def _ordinary(self) -> np.ndarray:
+        return np.setdiff1d(np.arange(len(self.tokenizer)), self._special)
+
+    @property
+    def item_lengths(self) -> list[int]:
+        """Tokens of each text."""
+        return self.sequences.lengths
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixture:
+    """Makes the batches of a stage of several parts, each batch from one: the collate function of a data loader.
+
+    parts: by the order of the stage's; heads: the name of each one's head. An item is called by its position in the
+    items of all parts, one after the other.
+    """
+
+    parts: tuple[Batches | TextBatches, ...]
+    heads: tuple[str, ...]
+
+    def __call__(self, seen: Sequence[tuple[int, int]]) -> dict[str, torch.Tensor | str]:
+        """The tensors of items, given as (when it is seen, which), and the name of the head that answers them."""
+        part = self.part_of(seen[0][1])
+        items = [item - self.starts[part] for _, item in seen]
+        chosen = self.parts[part]
+        tensors = chosen(items, [place for place, _ in seen]) if isinstance(chosen, TextBatches) else chosen(items)
+        return {**tensors, HEAD: self.heads[part]}
+
+    def part_of(self, item: int) -> int:
+        """Which part an item belongs to."""
+        return bisect_right(self.starts, item) - 1
+
+    @cached_property
+    def lengths(self) -> list[list[int]]:
+        """Tokens of each item, by part."""
+        return [part.item_lengths for part in self.parts]
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """Where each part's items begin."""
+        return [0, *accumulate(len(part) for part in self.lengths)][:-1]

@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
@@ -19,21 +20,22 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def passes(inputs: Mapping[str, torch.Tensor], size: int) -> Iterator[dict[str, torch.Tensor]]:
+def passes(inputs: Mapping[str, Any], size: int) -> Iterator[dict[str, Any]]:
     """A batch in parts of at most `size` items, in order, each without the columns that only pad it.
 
     inputs: tensors whose first dimension are the items, with an `attention_mask` (items, [choices,] tokens), filled
-    up on the right.
+    up on the right; what is no tensor goes with every part.
     """
     mask = inputs["attention_mask"]
     if size >= len(mask):  # the longest sets the width already, and asking a GPU for it would wait for the GPU
         yield dict(inputs)
         return
     for start in range(0, len(mask), size):
-        part = {name: tensor[start : start + size] for name, tensor in inputs.items()}
-        width = int(part["attention_mask"].sum(-1).max())
-        yield {
-            name: tensor[..., :width] if tensor.shape[1:] == mask.shape[1:] else tensor for name, tensor in part.items()
+        tensors = {name: value[start : start + size] for name, value in inputs.items() if torch.is_tensor(value)}
+        width = int(tensors["attention_mask"].sum(-1).max())
+        yield dict(inputs) | {
+            name: tensor[..., :width] if tensor.shape[1:] == mask.shape[1:] else tensor
+            for name, tensor in tensors.items()
         }
 
 

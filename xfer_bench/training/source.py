@@ -7,7 +7,8 @@ from xfer_bench.digest import source_digest
 
 # All of this room but what only reads finished stages.
 _DECIDING = (
-    "adapting", "batches", "callbacks", "fitting", "keeping", "memory", "objective", "probe", "stages", "trainer",
+    "adapting", "batches", "callbacks", "fitting", "keeping", "memory", "objective", "order", "probe", "stages",
+    "trainer",
 )  # fmt: skip
 
 
@@ -16,4 +17,4 @@ def training_source() -> str:
     here = Path(__file__).parent
     there = Path(models.__file__).parent
     code = [here / f"{name}.py" for name in _DECIDING]
-    return source_digest(*code, *(there / name for name in ("encoding.py", "heads.py", "precision.py")))
+    return source_digest(*code, *(there / name for name in ("encoding.py", "heads.py", "multitask.py", "precision.py")))

@@ -2,19 +2,21 @@
 
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import distributed
 
 import xfer_bench
 from xfer_bench.errors import TrainingError
 from xfer_bench.models.heads import Headed, quiet, with_fresh_head, with_its_head
-from xfer_bench.plan import Stage, rows_of
+from xfer_bench.models.multitask import Learner, learner, masked_lm
+from xfer_bench.plan import Data, PartRows, Stage, rows_of
 from xfer_bench.progress import Progress, silent
-from xfer_bench.sources.source import Rows, Sources
+from xfer_bench.sources.source import Sources
 from xfer_bench.tasks import Task
 from xfer_bench.training.checkpoints import Checkpoint, Store
 from xfer_bench.training.fitting import FINISHED, fit
@@ -49,12 +51,12 @@ def train(stage: Stage, *, workshop: Workshop, progress: Progress = silent) -> C
     done = store.find(stage)
     if done is not None:
         return done
-    task = workshop.tasks[stage.data.task]
-    rows = _rows(stage, task, workshop.sources)
-    headed = _start(stage, task, workshop)
+    rows = _rows(stage, workshop)
+    started = _start(stage, workshop)
+    headed = started.main
     work = store.work(stage.key)
     work.mkdir(parents=True, exist_ok=True)
-    facts = fit(stage, headed, task_format=task.format, rows=rows, work=work, progress=progress)
+    facts = fit(stage, started, tasks=workshop.tasks, rows=rows, work=work, progress=progress)
     together = distributed.is_initialized()
     if not together or distributed.get_rank() == 0:
         finished = work / FINISHED
@@ -62,7 +64,7 @@ def train(stage: Stage, *, workshop: Workshop, progress: Progress = silent) -> C
         with quiet():
             headed.model.save_pretrained(finished)
             headed.tokenizer.save_pretrained(finished)
-        store.publish(stage, finished, _lineage(stage, task, headed, facts, workshop.ancestry))
+        store.publish(stage, finished, _lineage(stage, headed, facts, workshop))
     if together:
         distributed.barrier()
     trained = store.find(stage)
@@ -79,55 +81,69 @@ def _clear(finished: Path) -> None:
             file.unlink()
 
 
-def _rows(stage: Stage, task: Task, sources: Sources) -> tuple[Rows, Rows]:
-    data = stage.data
-    rows = rows_of(stage, task, sources)
-    if (rows[0].fingerprint, rows[1].fingerprint) != (data.fingerprint, data.development_fingerprint):
-        raise TrainingError(f"{data.repository}: the rows changed since the study was planned; start again")
+def _rows(stage: Stage, workshop: Workshop) -> tuple[PartRows, ...]:
+    rows = rows_of(stage, workshop.tasks, workshop.sources)
+    for part, one in zip(stage.parts, rows, strict=True):
+        held_out = one.development.fingerprint if one.development else ""
+        if (one.training.fingerprint, held_out) != (part.fingerprint, part.development_fingerprint):
+            raise TrainingError(f"{part.repository}: the rows changed since the study was planned; start again")
     return rows
 
 
-def _start(stage: Stage, task: Task, workshop: Workshop) -> Headed:
+def _start(stage: Stage, workshop: Workshop) -> Learner:
+    """The encoder that the stage starts from, under the heads of its parts."""
+    folder, made_before = _origin(stage, workshop)
+    without = [name.split(".", 1)[1] for name in made_before]
+    forms = {part.head: workshop.tasks[part.task].format for part in stage.parts if part.mlm is None}
+    heads: dict[str, Headed] = {}
+    for place, (name, form) in enumerate(forms.items()):
+        if place == 0 and stage.head == "keep":
+            # The head is still the one that the parent made, and goes with it when a later stage starts a fresh one.
+            heads[name] = replace(with_its_head(folder, form.head), fresh=frozenset(made_before))
+        else:
+            heads[name] = with_fresh_head(folder, form, seed=_seed(stage, place), without=without)
+    main = next(iter(heads.values()))
+    text = {
+        part.head: masked_lm(folder, main, seed=_seed(stage, len(forms)))
+        for part in stage.parts
+        if part.mlm is not None
+    }
+    return learner(heads, text=text)
+
+
+def _seed(stage: Stage, place: int) -> int:
+    """Of the initialisation of a head; the first one's is the stage's own."""
+    if place == 0:
+        return stage.initialisation_seed
+    return int(np.random.SeedSequence([stage.initialisation_seed, place]).generate_state(1)[0])
+
+
+def _origin(stage: Stage, workshop: Workshop) -> tuple[Path, list[str]]:
+    """The folder that a stage starts from, and the parameters there that were made with its own head."""
     if stage.parent is None:
-        return with_fresh_head(workshop.origin, task.format, seed=stage.initialisation_seed)
+        return workshop.origin, []
     parent = workshop.store.find(stage.parent)
     if parent is None:
         raise TrainingError(f"stage {stage.key[:16]} needs stage {stage.parent.key[:16]}, which is not finished")
-    if stage.head == "keep":
-        # The head is still the one that the parent made, and goes with it when a later stage starts a fresh one.
-        kept = with_its_head(parent.path, task.format.head)
-        return replace(kept, fresh=frozenset(parent.lineage["head"]["parameters"]))
-    without = [name.split(".", 1)[1] for name in parent.lineage["head"]["parameters"]]
-    return with_fresh_head(parent.path, task.format, seed=stage.initialisation_seed, without=without)
+    return parent.path, parent.lineage["head"]["parameters"]
 
 
-def _lineage(
-    stage: Stage, task: Task, headed: Headed, facts: Mapping[str, Any], ancestry: Mapping[str, Any]
-) -> dict[str, Any]:
-    data = stage.data
+def _lineage(stage: Stage, headed: Headed, facts: Mapping[str, Any], workshop: Workshop) -> dict[str, Any]:
     libraries = (*_LIBRARIES, "peft") if stage.recipe.lora else _LIBRARIES
+    chances = [workshop.tasks[part.task].chance for part in stage.parts if part.mlm is None]
     return {
-        "schema": 1,
+        "schema": 2,
         "key": stage.key,
         "role": stage.role,
         "parents": _ancestors(stage),
-        "task": task.name,
-        "format": task.format.name,
-        "chance": 100.0 * task.chance,
-        "data": {
-            "repository": data.repository,
-            "revision": data.revision,
-            "languages": list(data.languages),
-            "per_item": data.per_item,
-            "examples": data.examples,
-            "dropped": data.dropped,
-            "fingerprint": data.fingerprint,
-            "development_fingerprint": data.development_fingerprint,
-        },
+        "task": stage.task,
+        "chance": 100.0 * sum(chances) / len(chances),
+        "languages": list(stage.languages),
+        "parts": [_part(part) for part in stage.parts],
         "recipe": stage.recipe.model_dump(),
-        "seeds": {"initialisation": stage.initialisation_seed, "data_order": stage.data_seed, "draw": data.seed},
+        "seeds": {"initialisation": stage.initialisation_seed, "data_order": stage.data_seed},
         "head": {"policy": stage.head, "parameters": sorted(headed.fresh)},
-        "origin": dict(ancestry),
+        "origin": dict(workshop.ancestry),
         **facts,
         "training_source": stage.source,
         "versions": {"xfer-bench": xfer_bench.__version__, **{name: version(name) for name in libraries}},
@@ -136,11 +152,30 @@ def _lineage(
     }
 
 
+def _part(part: Data) -> dict[str, Any]:
+    return {
+        "task": part.task,
+        "format": part.format,
+        "head": part.head,
+        "share": part.share,
+        "mlm": part.mlm,
+        "repository": part.repository,
+        "revision": part.revision,
+        "wanted": asdict(part.wanted),
+        "draw": part.seed,
+        "machine_translated": part.machine_translated,
+        "examples": part.examples,
+        "dropped": part.dropped,
+        "fingerprint": part.fingerprint,
+        "development_fingerprint": part.development_fingerprint,
+    }
+
+
 def _ancestors(stage: Stage) -> list[dict[str, str]]:
     """From the first stage to the parent."""
     if stage.parent is None:
         return []
-    return [*_ancestors(stage.parent), {"key": stage.parent.key, "task": stage.parent.data.task}]
+    return [*_ancestors(stage.parent), {"key": stage.parent.key, "task": stage.parent.task}]
 
 
 def _git_commit() -> str | None:

@@ -7,19 +7,21 @@ from typing import Any
 import numpy as np
 import torch
 from torch import distributed
+from torch.nn import functional
 from torch.utils.data import Dataset
 from transformers import PrinterCallback, Trainer
 from transformers.trainer_utils import EvalPrediction
 
 from xfer_bench.errors import TrainingError
-from xfer_bench.training.batches import Batches
+from xfer_bench.models.multitask import GUESSED
+from xfer_bench.training.batches import Mixture
 from xfer_bench.training.checkpoints import sealed
 from xfer_bench.training.memory import Division, RandomState, is_out_of_memory, passes
 from xfer_bench.training.objective import loss_of
 
 
-class Positions(Dataset[int]):
-    """Positions of items in the order in which they are seen; the collate function makes tensors of them."""
+class Positions(Dataset[tuple[int, int]]):
+    """When an item is seen, and which one it is, in that order; the collate function makes tensors of them."""
 
     def __init__(self, order: list[int]) -> None:
         self.order = order
@@ -27,8 +29,8 @@ class Positions(Dataset[int]):
     def __len__(self) -> int:
         return len(self.order)
 
-    def __getitem__(self, index: int) -> int:
-        return self.order[index]
+    def __getitem__(self, index: int) -> tuple[int, int]:
+        return index, self.order[index]
 
 
 class StageTrainer(Trainer):
@@ -36,16 +38,17 @@ class StageTrainer(Trainer):
 
     The data loader gives the whole batch of a device; `division` says how many of its items go through the model at
     once. Choices that only fill up a batch are left out of the loss. label: how errors call the stage.
+    development: of the labelled parts, with the items of each one after the other.
     """
 
     smoothing = 0.0
 
     def __init__(
-        self, *, development_batches: Batches, division: Division, smoothing: float, label: str, **arguments: Any
+        self, *, development: Mixture, division: Division, smoothing: float, label: str, **arguments: Any
     ) -> None:
         super().__init__(compute_metrics=_accuracy, preprocess_logits_for_metrics=_answers, **arguments)
         self.remove_callback(PrinterCallback)
-        self.development_batches = development_batches
+        self.development = development
         self.division = division
         self.smoothing = smoothing
         self.label = label
@@ -54,19 +57,37 @@ class StageTrainer(Trainer):
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
         """Like Trainer's, with the development items' tensors."""
-        training_batches, self.data_collator = self.data_collator, self.development_batches
+        training_batches, self.data_collator = self.data_collator, self.development
         try:
             return super().get_eval_dataloader(eval_dataset)
         finally:
             self.data_collator = training_batches
 
-    def evaluate(self, *arguments: Any, **named: Any) -> dict[str, float]:
-        """Like Trainer's, without drawing from the generators that training goes on with."""
+    def evaluate(self, *_arguments: Any, **_named: Any) -> dict[str, float]:
+        """Accuracy on the development items: of each part (`eval_accuracy_0`, …), and their mean as `eval_accuracy`.
+
+        Nothing is drawn from the generators that training goes on with. `eval_majority`: the share of the commonest
+        answer, in the part where it is largest.
+        """
         before = RandomState()
+        found: dict[str, float] = {}
         try:
-            return super().evaluate(*arguments, **named)
+            for place, items in enumerate(self._development_items()):
+                loader = self.get_eval_dataloader(Positions(items))
+                measured = self.evaluation_loop(loader, description="Evaluation", metric_key_prefix="eval").metrics or {}
+                found |= {f"{name}_{place}": measured[name] for name in ("eval_accuracy", "eval_majority")}
         finally:
             before.restore()
+        count = len(self.development.parts)
+        found["eval_accuracy"] = sum(found[f"eval_accuracy_{place}"] for place in range(count)) / count
+        found["eval_majority"] = max(found[f"eval_majority_{place}"] for place in range(count))
+        self.log(found)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
+        return found
+
+    def _development_items(self) -> list[list[int]]:
+        ends = [*self.development.starts[1:], sum(map(len, self.development.lengths))]
+        return [list(range(start, end)) for start, end in zip(self.development.starts, ends, strict=True)]
 
     def compute_loss(
         self,
@@ -75,13 +96,16 @@ class StageTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Mean cross-entropy over the classes or the item's own choices."""
-        choices = inputs.get("choices")
+        """Mean cross-entropy over the classes, the item's own choices, or the vocabulary at the guessed tokens."""
+        choices, labels = inputs.get("choices"), inputs["labels"]
         features = {name: value for name, value in inputs.items() if name not in {"labels", "choices"}}
-        logits = model(**features).logits.float()
+        logits = model(**features).float()
+        if GUESSED in inputs:
+            loss = functional.cross_entropy(logits, labels[inputs[GUESSED]])
+            return (loss, {"logits": logits}) if return_outputs else loss
         if choices is not None:
             logits = logits.masked_fill(~choices, torch.finfo(logits.dtype).min)
-        loss = loss_of(logits, inputs["labels"], choices=choices, smoothing=self.smoothing)
+        loss = loss_of(logits, labels, choices=choices, smoothing=self.smoothing)
         return (loss, {"logits": logits}) if return_outputs else loss
 
     def training_step(
@@ -125,14 +149,15 @@ class StageTrainer(Trainer):
         return loss
 
     def _accumulated(self, model: Any, batch: dict[str, Any]) -> torch.Tensor:
-        items = len(batch["labels"])
         parts = list(passes(batch, self.division.per_pass * max(1, self.args.n_gpu)))
+        # What each pass's mean is a mean of; with one pass it need not be counted.
+        counts = [_answered(part) for part in parts] if len(parts) > 1 else [1]
         total = torch.zeros((), device=self.args.device)
         for place, part in enumerate(parts):
             # The wrapper of several processes exchanges gradients once, after the last pass.
             with nullcontext() if place == len(parts) - 1 else self.accelerator.no_sync(model):
                 with self.compute_loss_context_manager():
-                    loss = self.compute_loss(model, part) * (len(part["labels"]) / items)
+                    loss = self.compute_loss(model, part) * (counts[place] / sum(counts))
                 self.accelerator.backward(loss)
             total += loss.detach()
         return total
@@ -184,6 +209,11 @@ def _exchange_gradients(model: torch.nn.Module) -> None:
         if weight.grad is not None:
             distributed.all_reduce(weight.grad)
             weight.grad /= count
+
+
+def _answered(batch: dict[str, Any]) -> int:
+    """How many answers a batch asks for: items, or guessed tokens."""
+    return int(batch[GUESSED].sum()) if GUESSED in batch else len(batch["labels"])
 
 
 def _answers(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
