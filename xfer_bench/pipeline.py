@@ -15,7 +15,7 @@ from xfer_bench.evaluation.sweep import Evaluator
 from xfer_bench.frames import CONTRASTS, STAGES, conform
 from xfer_bench.models.origin import Origin, local_folder, resolve
 from xfer_bench.models.size import layer_weights
-from xfer_bench.plan import Plan, Run, Stage, plan, rows_of
+from xfer_bench.plan import CHARACTERS_PER_TOKEN, Plan, Run, Stage, plan, rows_of
 from xfer_bench.progress import Progress, Update, silent
 from xfer_bench.results import Results
 from xfer_bench.sources.source import Sources
@@ -95,7 +95,7 @@ def train_study(prepared: Prepared, place: Place, *, progress: Progress = silent
     finished: dict[str, Checkpoint] = {}
     for position, stage in enumerate(stages):
         counted = _counted(progress, position, len(stages))
-        counted(Update(whole="training", finished=0, pieces=0, piece=f"{stage.role} {stage.data.task}"))
+        counted(Update(whole="training", finished=0, pieces=0, piece=f"{stage.role} {stage.task}"))
         finished[stage.key] = train(stage, workshop=workshop, progress=counted)
         # At once, so that a study that is killed half way leaves checkpoints that know their runs.
         for run in prepared.plan.runs_through(stage):
@@ -118,11 +118,11 @@ def evaluate_study(
     failed: list[str] = []
     for evaluation in prepared.plan.evaluations:
         runs = [run for run in prepared.plan.runs if prepared.plan.evaluation_of(run) == evaluation]
-        ask = Ask(
-            tasks=(evaluation.task,), languages=evaluation.languages, split=evaluation.split, limit=evaluation.limit
-        )
         found = discover(str(checkpoints[run.name].path) for run in runs)
-        failed += evaluator.evaluate(found, ask, results=place.results).failed
+        for split in evaluation.splits:
+            limit = evaluation.limit if split == evaluation.split else None
+            ask = Ask(tasks=(evaluation.task,), languages=evaluation.languages, split=split, limit=limit)
+            failed += evaluator.evaluate(found, ask, results=place.results).failed
     if failed:
         raise CheckpointError("; ".join(failed))
 
@@ -152,7 +152,8 @@ def _stage_row(run: Run, position: int, lineage: Mapping[str, Any]) -> dict[str,
         "target_seed": run.target_seed,
         "position": position,
         "role": run.stages[position].role,
-        "languages": lineage["data"]["languages"],
+        "languages": lineage["languages"],
+        "control": run.control,
         **{name: lineage[name] for name in STAGES if name in lineage and name != "role"},
     }
 
@@ -180,13 +181,13 @@ def _texts(prepared: Prepared) -> set[str]:
     for evaluation in prepared.plan.evaluations:
         task = prepared.tasks[evaluation.task]
         frames += [
-            prepared.sources.rows(task, language=language, split=evaluation.split).frame
+            prepared.sources.rows(task, language=language, split=split).frame
+            for split in evaluation.splits
             for language in evaluation.languages
         ]
-    distinct = {(one.data.fingerprint, one.data.development_fingerprint): one for one in prepared.plan.stages}
+    distinct = {tuple(part.fingerprint for part in one.parts): one for one in prepared.plan.stages}
     for stage in distinct.values():
-        rows = rows_of(stage, prepared.tasks[stage.data.task], prepared.sources)
-        frames += [one.frame for one in rows]
+        frames += [frame for rows in rows_of(stage, prepared.tasks, prepared.sources) for frame in rows.frames]
     texts: set[str] = set()
     for frame in frames:
         texts.update(frame["text"])
@@ -222,22 +223,21 @@ def plan_table(prepared: Prepared, store: Store) -> list[dict[str, Any]]:
     rows = []
     size = _size(prepared.origin)
     for stage in prepared.plan.stages:
-        data = stage.data
         runs = prepared.plan.runs_through(stage)
         rows.append(
             {
                 "key": stage.key[:16],
                 "role": stage.role,
-                "task": data.task,
-                "languages": ",".join(data.languages)
-                if len(data.languages) < 5
-                else f"{len(data.languages)} languages",
+                "task": stage.task,
+                "languages": ",".join(stage.languages)
+                if len(stage.languages) < 5
+                else f"{len(stage.languages)} languages",
                 "seed": stage.data_seed,
                 "after": stage.parent.key[:16] if stage.parent else prepared.origin.name,
                 "runs": len(runs),
                 "arms": ", ".join(dict.fromkeys(run.arm for run in runs)),
                 "done": store.find(stage) is not None,
-                "examples": data.examples,
+                "examples": stage.examples,
                 "steps": stage.steps,
                 "operations": _operations(stage, size),
             }
@@ -247,7 +247,7 @@ def plan_table(prepared: Prepared, store: Store) -> list[dict[str, Any]]:
 
 def _operations(stage: Stage, layer_weights: int) -> float:
     seen = stage.steps * stage.recipe.batch_size
-    return 6.0 * layer_weights * seen * stage.data.characters / stage.data.examples / 4
+    return 6.0 * layer_weights * seen * stage.characters_per_example / CHARACTERS_PER_TOKEN
 
 
 def _size(origin: Origin) -> int:

@@ -123,18 +123,17 @@ def status_of(out: Path, *, store: Store, results: Results) -> Status:
 
 
 def _entry(stage: Stage, planned: Plan) -> dict[str, Any]:
-    data = stage.data
     return {
         "key": stage.key,
         "parent": stage.parent.key if stage.parent else None,
         "role": stage.role,
-        "task": data.task,
-        "languages": data.languages,
+        "task": stage.task,
+        "languages": stage.languages,
         "seed": stage.data_seed,
         "arms": list(dict.fromkeys(run.arm for run in planned.runs_through(stage))),
         "steps": stage.steps,
         # What the time goes by: the characters that the model sees.
-        "characters": round(stage.steps * stage.recipe.batch_size * data.characters / data.examples),
+        "characters": round(stage.steps * stage.recipe.batch_size * stage.characters_per_example),
     }
 
 

@@ -61,15 +61,21 @@ def _origin(origin: Mapping[str, Any]) -> str:
 def _title(one: "Ancestor") -> str:
     if one.path is None:
         return f"{one.key[:_SHORT]}  {one.task}: not in this store, so neither known nor verified"
-    return f"{one.key[:_SHORT]}  {one.lineage['role']}: {one.task} in {', '.join(one.lineage['data']['languages'])}"
+    return f"{one.key[:_SHORT]}  {one.lineage['role']}: {one.task} in {', '.join(one.lineage['languages'])}"
 
 
 def _facts(one: "Ancestor") -> Iterator[str]:
     if one.path is None:
         return
     known = one.lineage
-    counts = {"examples": known["data"].get("examples"), "steps": known.get("steps"), "tokens": known.get("tokens")}
-    yield ", ".join(f"{count:,} {name}" for name, count in counts.items() if count is not None)
+    counts = {name: known.get(name) for name in ("examples", "steps", "tokens")}
+    yield "saw " + ", ".join(f"{count:,} {name}" for name, count in counts.items() if count is not None)
+    if len(known["parts"]) > 1:
+        yield from (
+            f"{part['task']} in {', '.join(part['wanted']['languages'])}: {part['share']:.0%} of the batches, "
+            f"from {part['examples']:,} examples" + (f", head {part['head']}" if part["mlm"] is None else ", masked words")
+            for part in known["parts"]
+        )
     yield f"seeds: {', '.join(f'{name} {seed}'.replace('_', ' ') for name, seed in known['seeds'].items())}"
     if known.get("development_accuracy") is not None:
         yield (
