@@ -77,6 +77,7 @@ STAGES: Columns = {
     "initial_accuracy": pl.Float64(),
     "development_majority": pl.Float64(),
     "control": pl.String(),
+    "selected_step": pl.Int64(),
 }
 
 CONTRASTS: Columns = {"arm": pl.String(), "against": pl.String()}
@@ -96,7 +97,7 @@ GAINS: Columns = {**SCORES, "baseline": pl.String(), "baseline_accuracy": pl.Flo
 
 
 # What folders of earlier versions lack; null there.
-_LATER = frozenset({"initial_accuracy", "development_majority", "control"})
+_LATER = frozenset({"initial_accuracy", "development_majority", "control", "selected_step"})
 
 
 def conform(frame: pl.DataFrame, columns: Columns) -> pl.DataFrame:

@@ -1,6 +1,5 @@
 """Study → checkpoints → predictions → Results: what `xfer-bench run` does, usable from a notebook."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,7 @@ from xfer_bench.evaluation.request import Ask
 from xfer_bench.evaluation.sweep import Evaluator
 from xfer_bench.frames import CONTRASTS, STAGES, conform
 from xfer_bench.models.origin import Origin, local_folder, resolve
-from xfer_bench.models.size import layer_weights
-from xfer_bench.plan import CHARACTERS_PER_TOKEN, Plan, Run, Stage, plan, rows_of
+from xfer_bench.plan import Plan, Run, plan, rows_of
 from xfer_bench.progress import Progress, Update, silent
 from xfer_bench.results import Results
 from xfer_bench.sources.source import Sources
@@ -23,6 +21,7 @@ from xfer_bench.status import record
 from xfer_bench.study import Study
 from xfer_bench.tasks import TASKS, Task
 from xfer_bench.training.checkpoints import Checkpoint, Store, read_lineage
+from xfer_bench.training.keeping import Kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,13 +117,19 @@ def evaluate_study(
     failed: list[str] = []
     for evaluation in prepared.plan.evaluations:
         runs = [run for run in prepared.plan.runs if prepared.plan.evaluation_of(run) == evaluation]
-        found = discover(str(checkpoints[run.name].path) for run in runs)
+        found = discover(str(folder) for run in runs for folder in _scored(checkpoints[run.name]))
         for split in evaluation.splits:
             limit = evaluation.limit if split == evaluation.split else None
             ask = Ask(tasks=(evaluation.task,), languages=evaluation.languages, split=split, limit=limit)
             failed += evaluator.evaluate(found, ask, results=place.results).failed
     if failed:
         raise CheckpointError("; ".join(failed))
+
+
+def _scored(checkpoint: Checkpoint) -> list[Path]:
+    """A stage's result, and the checkpoints that it kept on the way."""
+    kept = Kept(folder=checkpoint.path)
+    return [checkpoint.path, *map(kept.path, kept.steps())]
 
 
 def stage_table(planned: Plan, checkpoints: Mapping[str, Checkpoint]) -> pl.DataFrame:
@@ -212,45 +217,3 @@ def _counted(progress: Progress, position: int, total: int) -> Progress:
         )
 
     return report
-
-
-def plan_table(prepared: Prepared, store: Store) -> list[dict[str, Any]]:
-    """One row a distinct stage, as `--dry-run` shows it: what it is, who shares it, whether it is done, its size.
-
-    `operations` is a rough count: six for every weight of the layers and every token, four characters a token; 0 for
-    a model whose configuration is not on this machine.
-    """
-    rows = []
-    size = _size(prepared.origin)
-    for stage in prepared.plan.stages:
-        runs = prepared.plan.runs_through(stage)
-        rows.append(
-            {
-                "key": stage.key[:16],
-                "role": stage.role,
-                "task": stage.task,
-                "languages": ",".join(stage.languages)
-                if len(stage.languages) < 5
-                else f"{len(stage.languages)} languages",
-                "seed": stage.data_seed,
-                "after": stage.parent.key[:16] if stage.parent else prepared.origin.name,
-                "runs": len(runs),
-                "arms": ", ".join(dict.fromkeys(run.arm for run in runs)),
-                "done": store.find(stage) is not None,
-                "examples": stage.examples,
-                "steps": stage.steps,
-                "operations": _operations(stage, size),
-            }
-        )
-    return rows
-
-
-def _operations(stage: Stage, layer_weights: int) -> float:
-    seen = stage.steps * stage.recipe.batch_size
-    return 6.0 * layer_weights * seen * stage.characters_per_example / CHARACTERS_PER_TOKEN
-
-
-def _size(origin: Origin) -> int:
-    """Weights of the encoder's layers, from its configuration; 0 where that is not at hand."""
-    file = Path(origin.path) / "config.json"
-    return layer_weights(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else 0

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from xfer_bench.cli.quantities import size
 from xfer_bench.errors import CacheError
 
 if TYPE_CHECKING:
@@ -22,14 +23,14 @@ def info() -> None:
     from xfer_bench.evaluation.upkeep import contents, size_of
 
     with _store() as store:
-        typer.echo(f"{store.folder}: {_size(size_of(store.folder))}")
-        typer.echo(f"  blocks {_size(size_of(store.blocks.folder))}, tokens {_size(size_of(store.tokens))}")
-        typer.echo(f"  index {store.index.folder}: {_size(size_of(store.index.folder))}")
+        typer.echo(f"{store.folder}: {size(size_of(store.folder))}")
+        typer.echo(f"  blocks {size(size_of(store.blocks.folder))}, tokens {size(size_of(store.tokens))}")
+        typer.echo(f"  index {store.index.folder}: {size(size_of(store.index.folder))}")
         for row in contents(store).iter_rows(named=True):
             variant = "" if row["variant"] == "published" else f" ({row['variant']})"
             typer.echo(
                 f"{row['checkpoint'] or 'a checkpoint'} ({row['weights'][:8]}): {row['task']}{variant} {row['split']}, "
-                f"{row['languages']} languages, {row['items']:,} items, {row['blocks']} blocks, {_size(row['bytes'])}"
+                f"{row['languages']} languages, {row['items']:,} items, {row['blocks']} blocks, {size(row['bytes'])}"
             )
 
 
@@ -56,10 +57,10 @@ def gc(yes: Yes = False) -> None:
     with _store() as store:
         found = list(removable(store))
         for one in found:
-            typer.echo(f"{one.path.relative_to(store.folder)}: {_size(one.bytes)}, {one.reason}")
+            typer.echo(f"{one.path.relative_to(store.folder)}: {size(one.bytes)}, {one.reason}")
         if not found:
             typer.echo("nothing to remove")
-        elif _agreed(f"remove {len(found)} files, {_size(sum(one.bytes for one in found))}?", yes=yes):
+        elif _agreed(f"remove {len(found)} files, {size(sum(one.bytes for one in found))}?", yes=yes):
             store.blocks.remove([one.path for one in found])
             typer.echo(f"{len(found)} files removed")
 
@@ -71,7 +72,7 @@ def clear(yes: Yes = False) -> None:
     from xfer_bench.evaluation.upkeep import size_of
 
     with _store() as store:
-        if _agreed(f"remove all of {store.folder}, {_size(size_of(store.folder))}?", yes=yes):
+        if _agreed(f"remove all of {store.folder}, {size(size_of(store.folder))}?", yes=yes):
             remove(store)
             typer.echo("removed")
 
@@ -96,12 +97,3 @@ def _agreed(question: str, *, yes: bool) -> bool:
         return typer.confirm(question)
     except typer.Abort:
         raise CacheError(f"{question} nobody answered; --yes answers") from None
-
-
-def _size(count: int) -> str:
-    size = float(count)
-    for unit in ("B", "KB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from xfer_bench.cli.quantities import duration
+
 if TYPE_CHECKING:
     from xfer_bench.evaluation.cache import PredictionStore
     from xfer_bench.evaluation.request import Cell, Request
@@ -29,7 +31,7 @@ def request_lines(asked: "Request", store: "PredictionStore") -> Iterator[str]:
     elif whole is None:
         time = f"{sequences:,} sequences to score; no speed was measured yet on this machine"
     else:
-        time = f"{sequences:,} sequences to score, about {_duration(whole)}"
+        time = f"{sequences:,} sequences to score, about {duration(whole)}"
     yield f"{len(asked.cells)} columns, {len(asked.cells) - len(asked.missing)} cached; {time}"
     yield from (f"skipped: {reason}" for reason in asked.skipped)
 
@@ -60,7 +62,7 @@ def account_lines(done: "Evaluated") -> Iterator[str]:
         ties = f"; {one.ties} ties" if one.ties else ""
         yield (
             f"{one.checkpoint}: {one.precision}, {path}: {one.sequences:,} sequences, {one.distinct:,} different, "
-            f"{one.tokens:,} tokens, padding {padding:.1f} %; {_duration(one.seconds)}, {rate:,.0f} a second; "
+            f"{one.tokens:,} tokens, padding {padding:.1f} %; {duration(one.seconds)}, {rate:,.0f} a second; "
             f"{one.all - one.seconds:.1f} s besides{ties}"
         )
     yield f"{done.cells} columns, {done.cells - done.scored} from the store"
@@ -73,9 +75,3 @@ def _counts(cells: "list[Cell]", missing: "list[Cell]") -> str:
     if not missing:
         return f"{len(cells)} languages, all {items:,} items cached"
     return f"{len(cells)} languages, {items - lacking:,} of {items:,} items cached, {lacking:,} to score{named}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -37,7 +37,7 @@ def draw(results: "Results", folder: Path, comparisons: "Sequence[Comparison]", 
     """Draw the gallery and say where it is."""
     from xfer_bench.plotting.gallery import draw_gallery
 
-    against_baseline = [one for one in comparisons if not one.primary]
+    against_baseline = [one for one in comparisons if not one.primary and not one.control]
     written = draw_gallery(
         results, folder, comparisons=against_baseline, seed=seed, report=lambda line: typer.echo(line, err=True)
     )

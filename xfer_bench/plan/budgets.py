@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from xfer_bench.errors import StudyError
-from xfer_bench.plan.values import Data, Run
+from xfer_bench.plan.values import Data, Run, Stage
 from xfer_bench.recipes import Recipe
 from xfer_bench.study import Arm, Budget
 
@@ -54,21 +54,16 @@ def check_controls(arms: Sequence[Arm], runs: Sequence[Run]) -> list[str]:
     Raises StudyError for a control that has other languages, or other steps.
     """
     of_arm = {run.arm: [one for one in run.stages if one.role == "intermediate"] for run in runs}
-    controlled = set()
     for arm in arms:
-        if arm.english_for is None:
-            continue
-        where = f"arm {arm.name!r}, the English control of {arm.english_for!r}"
-        others = sorted({one for stage in of_arm[arm.name] for one in stage.languages} - {"en"})
-        if others or not arm.stages:
-            raise StudyError(f"{where}: it trains on {', '.join(others) or 'nothing'}; it must be English alone")
-        counts = [
-            [_amount(stage.recipe, stage.steps) for stage in of_arm[name]] for name in (arm.name, arm.english_for)
-        ]
-        if sum(one for one, _ in counts[0]) != sum(one for one, _ in counts[1]):
-            own, its = (f"{sum(one for one, _ in some):,} {some[0][1]}" for some in counts)
-            raise StudyError(f"{where}: it sees {own} and the other {its}; give both the same budget")
-        controlled.add(arm.english_for)
+        for other in arm.english_for:
+            where = f"arm {arm.name!r}, the English control of {other!r}"
+            beyond = sorted({one for stage in of_arm[arm.name] for one in stage.languages} - {"en"})
+            if beyond or not arm.stages:
+                raise StudyError(f"{where}: it trains on {', '.join(beyond) or 'nothing'}; it must be English alone")
+            own, its = (_amount(of_arm[name]) for name in (arm.name, other))
+            if own != its:
+                raise StudyError(f"{where}: it sees {own} and the other {its}; give both the same budget")
+    controlled = {name for arm in arms for name in arm.english_for}
     return [
         f"arm {arm.name!r} is multilingual and has no English control of the same budget (english_for)"
         for arm in arms
@@ -76,7 +71,8 @@ def check_controls(arms: Sequence[Arm], runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def _amount(recipe: Recipe, steps: int) -> tuple[int, str]:
-    if recipe.max_tokens is not None:
-        return recipe.max_tokens, "tokens"
-    return steps * recipe.batch_size, "examples"
+def _amount(stages: Sequence[Stage]) -> str:
+    """What the stages see, in what their budget holds equal."""
+    if stages and all(stage.recipe.max_tokens is not None for stage in stages):
+        return f"{sum(stage.recipe.max_tokens or 0 for stage in stages):,} tokens"
+    return f"{sum(stage.steps * stage.recipe.batch_size for stage in stages):,} examples"

@@ -59,6 +59,10 @@ class Data:
         """The languages of the rows."""
         return self.wanted.languages
 
+    def seen_of(self, stage: "Stage") -> float:
+        """How often each of its examples is seen in the stage, on average."""
+        return self.share * stage.steps * stage.recipe.batch_size / self.examples
+
     @property
     def deciding(self) -> list[Any]:
         """What a stage's result depends on."""

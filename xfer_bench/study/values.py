@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator, model_validator
 
@@ -21,18 +21,22 @@ Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
 _Stages = tuple[Annotated[StageSpec, BeforeValidator(named_by, json_schema_input_type=StageSpec | Name)], ...]
 
 
+def _one(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
 class Arm(Value):
     """What is done between pretraining and the target: intermediate stages in order, or none.
 
     sizes: a sweep: for each of these numbers of examples, which every training set of its stages then has, it is an
         arm of its own, named NAME-SIZE.
-    english_for: the multilingual arm whose control this one is: English alone, and otherwise the same budget.
+    english_for: the multilingual arms whose control this one is: English alone, and otherwise the same budget.
     """
 
     name: Name
     stages: _Stages = ()
     sizes: tuple[Annotated[int, Field(ge=1)], ...] = ()
-    english_for: Name | None = None
+    english_for: Annotated[tuple[Name, ...], BeforeValidator(_one, json_schema_input_type=Name | list[Name])] = ()
 
     @model_validator(mode="after")
     def _sweeps_what_is_open(self) -> Self:
@@ -51,7 +55,7 @@ class Arm(Value):
             Arm(
                 name=f"{self.name}-{size}",
                 stages=tuple(stage.with_examples(size) for stage in self.stages),
-                english_for=self.english_for and f"{self.english_for}-{size}",
+                english_for=tuple(f"{name}-{size}" for name in self.english_for),
             )
             for size in self.sizes
         )
@@ -220,8 +224,11 @@ class Study(Value):
     def _controls_its_arms(self) -> Self:
         names = [arm.name for arm in self.every_arm]
         for arm in self.every_arm:
-            if arm.english_for is not None and (arm.english_for not in names or arm.english_for == arm.name):
-                raise ValueError(f"arm {arm.name!r}: english_for names no other arm; they are {', '.join(names)}")
+            unknown = [name for name in arm.english_for if name not in names or name == arm.name]
+            if unknown:
+                raise ValueError(
+                    f"arm {arm.name!r}: english_for: {unknown[0]!r} is no other arm; they are {', '.join(names)}"
+                )
         return self
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Unlabelled text, for masked-language-model batches beside a task: an item is a text, and there is nothing to choose."""
+"""Unlabelled text, for masked-language-model batches beside a task: an item is a text with nothing to choose."""
 
 from types import MappingProxyType
 

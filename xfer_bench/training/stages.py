@@ -52,7 +52,7 @@ def train(stage: Stage, *, workshop: Workshop, progress: Progress = silent) -> C
     if done is not None:
         return done
     rows = _rows(stage, workshop)
-    started = _start(stage, workshop)
+    started = start(stage, workshop)
     headed = started.main
     work = store.work(stage.key)
     work.mkdir(parents=True, exist_ok=True)
@@ -90,8 +90,8 @@ def _rows(stage: Stage, workshop: Workshop) -> tuple[PartRows, ...]:
     return rows
 
 
-def _start(stage: Stage, workshop: Workshop) -> Learner:
-    """The encoder that the stage starts from, under the heads of its parts."""
+def start(stage: Stage, workshop: Workshop) -> Learner:
+    """The encoder that the stage starts from, under the heads of its parts. Raises TrainingError without its parent."""
     folder, made_before = _origin(stage, workshop)
     without = [name.split(".", 1)[1] for name in made_before]
     forms = {part.head: workshop.tasks[part.task].format for part in stage.parts if part.mlm is None}

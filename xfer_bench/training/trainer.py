@@ -74,7 +74,9 @@ class StageTrainer(Trainer):
         try:
             for place, items in enumerate(self._development_items()):
                 loader = self.get_eval_dataloader(Positions(items))
-                measured = self.evaluation_loop(loader, description="Evaluation", metric_key_prefix="eval").metrics or {}
+                measured = (
+                    self.evaluation_loop(loader, description="Evaluation", metric_key_prefix="eval").metrics or {}
+                )
                 found |= {f"{name}_{place}": measured[name] for name in ("eval_accuracy", "eval_majority")}
         finally:
             before.restore()
