@@ -131,12 +131,12 @@ def test_two_seeds_cannot_stand_for_all(shell: Shell) -> None:
     assert "2 seeds cannot say how much seeds vary" in shell.refused("compare", "two", "--over", "both")
 
 
-def test_a_split_with_one_language_is_shown_beside_one_with_averages(shell: Shell) -> None:
-    english = make_predictions(seeds=range(3)).filter(language="en").with_columns(split=pl.lit("validation"))
-    Results(shell.folder / "results").add(english)
+def test_a_target_with_one_language_is_shown_beside_one_with_averages(shell: Shell) -> None:
+    english = make_predictions(seeds=range(3)).filter(language="en").with_columns(setting=pl.lit("SI"))
+    Results(shell.folder / "results").add(english.with_columns(run=pl.col("run") + "-si"))
     page = shell.said("compare", *FEW)
     assert "xcopa test, CO" in page
-    assert "xcopa validation, CO" in page
+    assert "xcopa test, SI" in page
 
 
 def test_a_question_whose_arms_are_not_there_yet_is_told_as_open(shell: Shell) -> None:

@@ -116,7 +116,7 @@ def test_markdown_after_a_study(results: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--baseline", "none"), "--baseline names an arm of RESULTS"),
+        (("--baseline", "none"), "--baseline is about runs of RESULTS"),
         (("--items", "-3"), "-3 items in 1 languages"),
         (("--discordance", "20"), "discordance of 20"),
         (("--power", "1.2"), "power of 1.2"),

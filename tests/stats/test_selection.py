@@ -9,9 +9,10 @@ from xfer_bench.errors import ResultsError
 from xfer_bench.frames import PREDICTIONS, SCORES
 from xfer_bench.metrics import accuracy
 from xfer_bench.stats.outcomes import pairings
-from xfer_bench.stats.selection import Rule, chosen, select, selected_scores
+from xfer_bench.stats.selection import Rule, chosen, select, selected_scores, steps_of_trainings
 
 OWN, LAST, ORACLE = Rule(name="own"), Rule(name="last"), Rule(name="oracle")
+TARGET = Rule(name="target")
 STEPS = (10, 20, 30)
 # Right answers of 20, by step, split and language: English development data prefer step 20, Swahili 10, Thai 30.
 RIGHT: Mapping[tuple[str, str], Sequence[int]] = {
@@ -20,6 +21,9 @@ RIGHT: Mapping[tuple[str, str], Sequence[int]] = {
     ("test", "sw"): (14, 9, 10),
     ("test", "th"): (8, 10, 12),
 }
+# English development data prefer step 20, Swahili steps 20 and 30 alike, Thai step 10.
+VALIDATED = {**RIGHT, ("validation", "sw"): (5, 9, 9), ("validation", "th"): (9, 8, 7)}
+TLV = "selected on target-language validation (not zero-shot)"
 
 
 def grid(
@@ -61,9 +65,56 @@ def test_the_oracle_chooses_for_each_language_and_is_labelled() -> None:
     assert found["rule"].unique().to_list() == ["oracle (not zero-shot)"]
 
 
+def test_target_language_validation_chooses_for_each_language_the_earliest_of_its_best() -> None:
+    found = chosen(grid(VALIDATED), TARGET)
+    assert steps_of(found) == {"en": 20, "sw": 20, "th": 10}
+    assert found["rule"].unique().to_list() == [TLV]
+    accuracies = dict(found.filter(split="test").select("language", "accuracy").iter_rows())
+    assert accuracies == {"en": pytest.approx(65), "sw": pytest.approx(45), "th": pytest.approx(40)}
+
+
+def test_a_rule_that_is_not_zero_shot_is_told_in_the_setting() -> None:
+    for rule, setting in ((TARGET, f"CO, {TLV}"), (ORACLE, "CO, oracle (not zero-shot)"), (OWN, "CO"), (LAST, "CO")):
+        assert select(grid(VALIDATED), rule)["setting"].unique().to_list() == [setting]
+        assert selected_scores(grid(VALIDATED), rule)["setting"].unique().to_list() == [setting]
+    # A baseline of one step is under the same setting, so that it is compared with what was chosen.
+    single = grid(VALIDATED).filter(step=30).with_columns(run=pl.lit("none.t0"), arm=pl.lit("none"))
+    both = select(pl.concat([grid(VALIDATED), single]), TARGET)
+    assert both.select("arm", "setting").unique().sort("arm").rows() == [
+        ("english", f"CO, {TLV}"), ("none", f"CO, {TLV}"),
+    ]  # fmt: skip
+
+
+def test_target_language_validation_needs_every_kept_step_in_every_language() -> None:
+    with pytest.raises(ResultsError, match=r"no predictions of xcopa validation in 'sw' at step 10, .*"
+                                           r"`xfer-bench eval CKPT --split validation`"):  # fmt: skip
+        select(grid(), TARGET)
+    torn = grid(VALIDATED).filter(
+        ~((pl.col("split") == "validation") & (pl.col("language") == "th") & (pl.col("step") == 20))
+    )
+    with pytest.raises(ResultsError, match="has 2 of the 3 steps on xcopa validation in 'th'"):
+        select(torn, TARGET)
+    fewer = grid(VALIDATED).filter(~((pl.col("split") == "validation") & (pl.col("step") == 20)))
+    with pytest.raises(ResultsError, match="no predictions of xcopa validation in 'en' at step 20"):
+        select(fewer, TARGET)
+
+
+def test_a_variant_without_validation_items_goes_by_the_published_ones() -> None:
+    repaired = grid(VALIDATED).filter(split="test").with_columns(variant=pl.lit("repaired"))
+    found = chosen(pl.concat([grid(VALIDATED), repaired]), TARGET)
+    assert steps_of(found.filter(variant="repaired")) == {"en": 20, "sw": 20, "th": 10}
+    with pytest.raises(ResultsError, match="no predictions of xcopa validation"):
+        chosen(repaired, TARGET)
+
+
+def test_it_is_known_of_how_many_steps_there_are_predictions() -> None:
+    assert steps_of_trainings(grid()) == [3]
+    assert steps_of_trainings(make_predictions()) == [1] * 6
+
+
 def test_no_rule_is_better_than_the_oracle() -> None:
-    rules = (OWN, LAST, ORACLE, Rule(name="average", k=2))
-    scores = chosen(grid(), *rules).pivot("rule", index=["split", "language"], values="accuracy")
+    rules = (OWN, LAST, TARGET, ORACLE, Rule(name="average", k=2))
+    scores = chosen(grid(VALIDATED), *rules).pivot("rule", index=["split", "language"], values="accuracy")
     for rule in rules:
         assert (scores[rule.label] <= scores[ORACLE.label]).all()
 
@@ -78,10 +129,11 @@ def test_an_average_is_that_of_the_last_k_accuracies() -> None:
 def test_equal_checkpoints_give_the_earliest() -> None:
     same = dict.fromkeys(RIGHT, (10, 10, 10))
     assert steps_of(chosen(grid(same), OWN)) == {"en": 10, "sw": 10, "th": 10}
+    assert steps_of(chosen(grid(dict.fromkeys(VALIDATED, (10, 10, 10))), TARGET)) == {"en": 10, "sw": 10, "th": 10}
     assert steps_of(chosen(grid(same), ORACLE)) == {"en": 10, "sw": 10, "th": 10}
 
 
-@pytest.mark.parametrize("rule", [OWN, LAST, ORACLE])
+@pytest.mark.parametrize("rule", [OWN, LAST, TARGET, ORACLE])
 @pytest.mark.parametrize("naming", ["digest", "same", "step", "at"])
 def test_runs_of_one_training_are_one_however_they_are_named(rule: Rule, naming: str) -> None:
     names = {
@@ -90,11 +142,11 @@ def test_runs_of_one_training_are_one_however_they_are_named(rule: Rule, naming:
         "step": pl.format("english.xcopa.CO.i0.t0-step{}", "step"),
         "at": pl.format("english.xcopa.CO.i0.t0@{}-0123abcd", "step"),
     }
-    named = grid().with_columns(run=names[naming])
+    named = grid(VALIDATED).with_columns(run=names[naming])
     kept = select(named, rule)
     assert kept["run"].n_unique() == 1
     assert kept["run"][0] == named.filter(step=30)["run"][0]
-    assert steps_of(kept) == steps_of(chosen(grid(), rule))
+    assert steps_of(kept) == steps_of(chosen(grid(VALIDATED), rule))
 
 
 def test_a_step_that_only_the_name_says_counts() -> None:
@@ -131,7 +183,7 @@ def test_what_is_selected_is_predictions_that_can_be_compared() -> None:
             for split in ("validation", "test")
         ]
     )
-    for rule in (OWN, LAST, ORACLE):
+    for rule in (OWN, LAST, TARGET, ORACLE):
         kept = select(several, rule)
         assert kept.schema == pl.Schema(PREDICTIONS)
         found = list(pairings(kept, baseline="none"))
@@ -144,7 +196,7 @@ def test_what_is_selected_is_predictions_that_can_be_compared() -> None:
 
 def test_single_checkpoints_stay_as_they_are_and_need_no_development_data() -> None:
     predictions = make_predictions()
-    for rule in (OWN, LAST, ORACLE):
+    for rule in (OWN, LAST, TARGET, ORACLE):
         assert_frame_equal(select(predictions, rule), predictions, check_row_order=False)
     assert chosen(predictions, LAST)["steps"].list.len().to_list() == [0] * 30
 
@@ -194,13 +246,15 @@ def test_two_checkpoints_of_one_step_are_refused() -> None:
         select(unknown, LAST)
 
 
-@pytest.mark.parametrize("text", ["own", "last", "oracle", "average:3"])
+@pytest.mark.parametrize("text", ["own", "last", "target", "oracle", "average:3"])
 def test_a_rule_is_what_was_written(text: str) -> None:
     rule = Rule.from_text(text)
     assert f"{rule.name}{'' if rule.k is None else f':{rule.k}'}" == text
 
 
-@pytest.mark.parametrize("text", ["", "best", "average", "average:", "average:x", "average:0", "last:2", "own:"])
+@pytest.mark.parametrize(
+    "text", ["", "best", "average", "average:", "average:x", "average:0", "last:2", "own:", "target:sw"]
+)
 def test_another_rule_is_refused(text: str) -> None:
     with pytest.raises(ResultsError, match=r"rule"):
         Rule.from_text(text)

@@ -1,23 +1,23 @@
 """`compare`: what each arm gains over another, from a results folder or anyone's per-item files; no torch."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xfer_bench.cli.options import RESAMPLES, Baseline, Format, Level, Resamples, Seed
+from xfer_bench.cli.given import Given, OnSplit, Select, compared, of_folder
+from xfer_bench.cli.options import RESAMPLES, Baseline, Format, Level, Resamples, Seed, Split
 from xfer_bench.errors import ResultsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import polars as pl
-
-    from xfer_bench.results import Results
     from xfer_bench.stats.estimates import Comparison
     from xfer_bench.stats.method import IntervalName, Method, Test
+
+__all__ = ["By", "Given", "compare", "compared", "of_folder", "show"]
 
 
 class Over(StrEnum):
@@ -81,13 +81,15 @@ def compare(
     interval: Annotated[Interval, typer.Option("--interval", help="Of the bootstrap over items.")] = Interval.PCT,
     over: Annotated[Over, typer.Option("--over", help="Draw items, or items and seeds.")] = Over.ITEMS,
     adjust: Annotated[Adjust, typer.Option("--adjust", help="For several tests in a family.")] = Adjust.HOLM,
-    select: Annotated[
-        str | None, typer.Option("--select", metavar="RULE", help="Which step of each run: own, last or oracle.")
-    ] = None,
+    select: Select = None,
+    split: OnSplit = None,
     simultaneous: Annotated[
         bool, typer.Option("--simultaneous", help="Show intervals that hold for a whole family together (max-t).")
     ] = False,
     by: Annotated[By, typer.Option("--by", help="Show averages only, or languages too.")] = By.AVERAGE,
+    training: Annotated[
+        bool, typer.Option("--training", help="Add what each arm was trained on: examples, optimiser steps, tokens.")
+    ] = False,
     resamples: Resamples = RESAMPLES,
     seed: Seed = 0,
     level: Level = 0.95,
@@ -128,10 +130,9 @@ def compare(
     if len(places) == 1 and not places[0].is_file():
         from xfer_bench.results import Results
 
-        given = of_folder(Results(places[0]), select=select)
+        given = of_folder(Results(places[0]), select=select, split=split)
     else:
-        if select is not None:
-            raise ResultsError("--select chooses among steps of a results folder's runs; files have none")
+        _check_files(select=select, split=split, training=training)
         given = _of_files(places)
         baseline = baseline if baseline or contrast else given.predictions["arm"][0]
     arms = _arms(contrast)
@@ -139,53 +140,16 @@ def compare(
     if arms:
         # The others are left out on purpose.
         given = replace(given, predictions=given.predictions.filter(given.predictions["arm"].is_in(arms)), primary=())
-    show(found, given, method, output=output, by=by, simultaneous=simultaneous)
+    show(found, given, method, output=output, by=by, simultaneous=simultaneous, training=training)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Given:
-    """What is compared.
-
-    primary: (arm, against) of the study's question. collapsed: arms with runs that learnt nothing. notes: what a
-    reader has to know of runs. select: the rule that chose among steps of runs.
-    """
-
-    predictions: "pl.DataFrame"
-    primary: tuple[tuple[str, str], ...] = ()
-    collapsed: frozenset[str] = frozenset()
-    notes: tuple[str, ...] = ()
-    select: str | None = None
-
-
-def of_folder(results: "Results", *, select: str | None = None) -> Given:
-    """A results folder's predictions, question, and collapsed runs. select: a rule that chooses among steps of runs."""
-    from xfer_bench.metrics import targets_only
-    from xfer_bench.stats.collapse import collapsed
-
-    predictions = results.predictions()
-    lame = collapsed(results.stages())
-    notes = [f"collapsed: {one.run} ({one.role} stage {one.task}): {one.reason}" for one in lame]
+def _check_files(*, select: str | None, split: Split | None, training: bool) -> None:
     if select is not None:
-        from xfer_bench.stats.selection import Rule
-        from xfer_bench.stats.selection import select as chosen
-
-        rule = Rule.from_text(select)
-        predictions = chosen(predictions, rule)
-        notes.insert(0, f"steps of each run chosen by: {rule.label}")
-    arms = {*targets_only(predictions)["arm"]}
-    declared: list[tuple[str, str]] = [*results.contrasts().iter_rows()]
-    notes += [
-        f"the study's own question, {arm} against {other}, is open: there are no results of {lacking}"
-        for arm, other in declared
-        if (lacking := " and ".join(sorted({arm, other} - arms)))
-    ]
-    return Given(
-        predictions=predictions,
-        primary=tuple(contrast for contrast in declared if arms.issuperset(contrast)),
-        collapsed=frozenset(one.arm for one in lame),
-        notes=tuple(notes),
-        select=select,
-    )
+        raise ResultsError("--select chooses among steps of a results folder's runs; files have none")
+    if split is not None:
+        raise ResultsError("--split chooses among a results folder's splits; files have none")
+    if training:
+        raise ResultsError("--training shows a results folder's stages; of files nothing is known")
 
 
 def _of_files(places: list[Path]) -> Given:
@@ -197,15 +161,6 @@ def _of_files(places: list[Path]) -> Given:
     return Given(predictions=read_answers(places))
 
 
-def compared(
-    given: Given, *, baseline: str | None, contrast: tuple[str, str] | None = None, method: "Method"
-) -> "list[Comparison]":
-    """The comparisons that the command prints; `figures` and `run` draw the same ones."""
-    from xfer_bench.stats.comparisons import compare as compare_arms
-
-    return compare_arms(given.predictions, baseline=baseline, contrast=contrast, primary=given.primary, method=method)
-
-
 def show(
     found: "list[Comparison]",
     given: Given,
@@ -214,27 +169,29 @@ def show(
     output: Format = Format.TABLE,
     by: By = By.AVERAGE,
     simultaneous: bool = False,
+    training: bool = False,
 ) -> None:
-    """Print comparisons. Tables by average leave the languages out wherever an average is there."""
-    from xfer_bench.report.comparisons import method_settings, render
+    """Print comparisons. Tables by average leave the languages out wherever an average is there.
+
+    training: with a table of what each arm was trained on.
+    """
+    from xfer_bench.report.comparisons import Beside, method_settings, render
+    from xfer_bench.report.training import trained
     from xfer_bench.stats.estimates import AVERAGES
 
     settings = {**method_settings(found, method), "select": given.select}
     settings["collapsed"] = ", ".join(sorted(given.collapsed)) or None
-    notes = (*given.notes, *_alone(given, found))
+    alone = _alone(given, found)
+    beside = Beside(
+        notes=(*given.notes, *alone),
+        collapsed=given.collapsed,
+        training=trained(given.predictions, given.stages) if training and given.stages is not None else (),
+    )
+    given.tell(output, *alone)
     averaged = {_target(one) for one in found if one.language in AVERAGES}
     if by is By.AVERAGE and output in {Format.TABLE, Format.MARKDOWN}:
         found = [one for one in found if one.language in AVERAGES or _target(one) not in averaged]
-    typer.echo(
-        render(
-            found,
-            format=output.value,
-            settings=settings,
-            notes=notes,
-            collapsed=given.collapsed,
-            simultaneous=simultaneous,
-        )
-    )
+    typer.echo(render(found, format=output.value, settings=settings, beside=beside, simultaneous=simultaneous))
 
 
 def _target(one: "Comparison") -> tuple[str, ...]:
@@ -251,9 +208,10 @@ def _alone(given: Given, found: "Sequence[Comparison]") -> list[str]:
         if (*map(str, target), arm) not in compared_arms:
             targets.setdefault(tuple(map(str, target)), set()).add(arm)
     answered = {(one.arm, one.baseline) for one in found if one.primary}
+    controls = set() if given.controls is None else {*given.controls["arm"]}
     unanswered = [
         f"the study's own question, {arm} against {other}, has no row here: "
-        f"{'no run has a partner' if found[0].test not in _SINGLE else 'an average has no such test'}"
+        f"{_why_not(found, [name for name in (arm, other) if name in controls])}"
         for arm, other in given.primary
         if (arm, other) not in answered
     ]
@@ -261,6 +219,12 @@ def _alone(given: Given, found: "Sequence[Comparison]") -> list[str]:
         f"not compared on {target[0]} {target[2]}, {target[3]}, as no run has a partner: {', '.join(sorted(arms))}"
         for target, arms in sorted(targets.items())
     ]
+
+
+def _why_not(found: "Sequence[Comparison]", controls: "Sequence[str]") -> str:
+    if controls:
+        return f"{' and '.join(controls)} {'are controls' if len(controls) > 1 else 'is a control'} there"
+    return "no run has a partner" if found[0].test not in _SINGLE else "an average has no such test"
 
 
 def _test(asked: "Mapping[Test, bool]") -> "Test | None":

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from xfer_bench.cli.given import OnSplit, Select, of_folder
 from xfer_bench.cli.options import Baseline, Folder, Format
 from xfer_bench.errors import ResultsError
 
@@ -12,6 +13,8 @@ from xfer_bench.errors import ResultsError
 def components(
     results: Folder = Path("results"),
     baseline: Baseline = None,
+    select: Select = None,
+    split: OnSplit = None,
     output: Annotated[Format, typer.Option("--format", help="How the components are printed.")] = Format.TABLE,
 ) -> None:
     """Print variance components of each arm's accuracies and gains: clusters of items, seeds, languages, the rest."""
@@ -19,12 +22,19 @@ def components(
     from xfer_bench.report.components import render_components
     from xfer_bench.results import Results
     from xfer_bench.stats.components import pairing_components
+    from xfer_bench.stats.controls import MORE_TARGET_DATA, controls_in_words
     from xfer_bench.stats.gains import target_name
     from xfer_bench.stats.outcomes import pairings
 
-    predictions = Results(results).predictions()
-    chosen = baseline_arm(predictions, name=baseline)
-    found = {target_name(one): pairing_components(one) for one in pairings(predictions, baseline=chosen)}
+    given = of_folder(Results(results), select=select, split=split)
+    chosen = baseline_arm(given.predictions, name=baseline)
+    ours, theirs = given.apart(reference=chosen)
+    found = {target_name(one): pairing_components(one) for one in pairings(ours, baseline=chosen)}
+    found |= {
+        f"{target_name(one)}; {controls_in_words(MORE_TARGET_DATA)}": pairing_components(one)
+        for one in pairings(theirs, baseline=chosen)
+    }
     if not found:
         raise ResultsError(f"no run shares its task, setting and target seed with a run of the baseline {chosen!r}")
-    typer.echo(render_components(found, baseline=chosen, format=output.value))
+    given.tell(output)
+    typer.echo(render_components(found, baseline=chosen, format=output.value, notes=given.notes))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from xfer_bench.cli.given import OnSplit, Select, of_folder
 from xfer_bench.cli.options import RESAMPLES, Baseline, Folder, Format, Level, Resamples, Seed
 from xfer_bench.errors import ResultsError
 
@@ -37,6 +38,8 @@ def correlate(
     resample_tasks: Annotated[
         bool, typer.Option("--resample-tasks", help="Draw intermediate tasks too (6 tasks or more).")
     ] = False,
+    select: Select = None,
+    split: OnSplit = None,
     level: Level = 0.95,
     resamples: Resamples = RESAMPLES,
     seed: Seed = 0,
@@ -45,18 +48,20 @@ def correlate(
     """Print how intermediate gains go with target gains, and the arms' gains with each other's elsewhere.
 
     Intermediate stages are the points; with fewer than six intermediate tasks nothing is inferred about tasks. Then
-    whether arms that gain in one language, or on one target, gain in others.
+    whether arms that gain in one language, or on one target, gain in others. Controls are no points.
     """
     from xfer_bench.metrics import baseline_arm
     from xfer_bench.report.correlations import Correlations, correlation_settings, render_correlations
     from xfer_bench.results import Results
     from xfer_bench.stats.agreement import between_languages, between_targets
+    from xfer_bench.stats.controls import control_runs, left_out, without_controls
     from xfer_bench.stats.correlation import pool, relate
     from xfer_bench.stats.evidence import How
 
     folder = Results(results)
-    predictions, stages = folder.predictions(), folder.stages()
-    chosen = baseline_arm(predictions, name=baseline)
+    given, stages = of_folder(folder, select=select, split=split), folder.stages()
+    chosen = baseline_arm(given.predictions, name=baseline)
+    predictions = without_controls(given.predictions, control_runs(stages))
     how = How(method=method.value, over=over.value, tasks=resample_tasks, level=level)
     relations = relate(predictions, stages, baseline=chosen, resamples=resamples, seed=seed, how=how)
     pooled = pool(predictions, stages, baseline=chosen, resamples=resamples, seed=seed, how=how)
@@ -66,10 +71,17 @@ def correlate(
     targets = between_targets(
         predictions, baseline=chosen, method=how.method, resamples=resamples, seed=seed, level=level
     )
-    found = Correlations(relations=tuple(relations), pooled=pooled, languages=tuple(languages), targets=targets)
+    found = Correlations(
+        relations=tuple(relations),
+        pooled=pooled,
+        languages=tuple(languages),
+        targets=targets,
+        notes=(*given.notes, *left_out(given.predictions, control_runs(stages))),
+    )
     if not found.relations and not found.agreements:
         raise ResultsError(f"nothing to correlate in {results}: no run shares its target seed with one of {chosen!r}")
     if not found.relations:
         typer.echo("no compared run has an intermediate stage with a development accuracy", err=True)
-    settings = correlation_settings(how, baseline=chosen, resamples=resamples, seed=seed)
+    settings = {**correlation_settings(how, baseline=chosen, resamples=resamples, seed=seed), "select": select}
+    given.tell(output)
     typer.echo(render_correlations(found, format=output.value, settings=settings))

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xfer_bench.cli.given import OnSplit, Select, of_folder
 from xfer_bench.cli.options import Format
 from xfer_bench.errors import ResultsError
 
 if TYPE_CHECKING:
+    from xfer_bench.cli.given import Given
     from xfer_bench.stats.planned_power import Expected
     from xfer_bench.stats.power import Wanted
 
@@ -20,6 +22,8 @@ def power(
     baseline: Annotated[
         str | None, typer.Option("--baseline", metavar="ARM", help="As in `compare`; with RESULTS only.")
     ] = None,
+    select: Select = None,
+    split: OnSplit = None,
     gain: Annotated[
         float | None, typer.Option("--gain", metavar="POINTS", help="Also how many items and seeds this gain needs.")
     ] = None,
@@ -45,6 +49,7 @@ def power(
 
     With RESULTS from what was observed there; without, before a study: for XCOPA and XNLI, or for the one described.
     """
+    from xfer_bench.results import Results
     from xfer_bench.stats.planned_power import Expected
     from xfer_bench.stats.power import Wanted
 
@@ -58,30 +63,37 @@ def power(
     )
     wanted = Wanted(power=chance, level=level, gain=gain)
     if results is None:
-        _before(expected, wanted, baseline=baseline, output=output)
+        for name, value in (("baseline", baseline), ("select", select), ("split", split)):
+            if value is not None:
+                raise ResultsError(f"--{name} is about runs of RESULTS; give the results folder too")
+        _before(expected, wanted, output=output)
     elif expected != Expected():
         raise ResultsError(
             "items, discordance, languages, correlation and seeds are observed in RESULTS; give RESULTS, or these"
         )
     else:
-        _after(results, wanted, baseline=baseline, output=output)
+        given = of_folder(Results(results), select=select, split=split)
+        _after(given, wanted, baseline=baseline, output=output)
 
 
-def _before(expected: "Expected", wanted: "Wanted", *, baseline: str | None, output: Format) -> None:
+def _before(expected: "Expected", wanted: "Wanted", *, output: Format) -> None:
     from xfer_bench.report.power import render_planned
     from xfer_bench.stats.planned_power import planned_power
 
-    if baseline is not None:
-        raise ResultsError("--baseline names an arm of RESULTS; give the results folder too")
     typer.echo(render_planned(planned_power(expected, wanted=wanted), format=output.value))
 
 
-def _after(results: Path, wanted: "Wanted", *, baseline: str | None, output: Format) -> None:
+def _after(given: "Given", wanted: "Wanted", *, baseline: str | None, output: Format) -> None:
+    from xfer_bench.metrics import baseline_arm
     from xfer_bench.report.power import render_observed
-    from xfer_bench.results import Results
     from xfer_bench.stats.observed_power import observe
 
-    observed = observe(Results(results).predictions(), baseline=baseline, wanted=wanted)
-    if not observed:
+    chosen = baseline_arm(given.predictions, name=baseline)
+    ours, theirs = given.apart(reference=chosen)
+    observed, controls = (
+        [] if rows.is_empty() else observe(rows, baseline=chosen, wanted=wanted) for rows in (ours, theirs)
+    )
+    if not observed and not controls:
         raise ResultsError("no run shares its task, setting and target seed with a run of the baseline")
-    typer.echo(render_observed(observed, format=output.value))
+    given.tell(output)
+    typer.echo(render_observed(observed, controls=controls, notes=given.notes, format=output.value))

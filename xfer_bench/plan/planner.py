@@ -9,9 +9,10 @@ from xfer_bench.errors import StudyError, TaskError, XferBenchError
 from xfer_bench.plan.budgets import check_controls, within
 from xfer_bench.plan.leaks import Leaks
 from xfer_bench.plan.mixing import epoch_of, shares_of
-from xfer_bench.plan.rows import data_of, languages_of, part_rows, wanted_of
+from xfer_bench.plan.rows import PartRows, data_of, languages_of, part_rows, wanted_of
 from xfer_bench.plan.values import MORE_TARGET_DATA, Data, Evaluation, Plan, Role, Run, Stage
 from xfer_bench.recipes import Every, Recipe
+from xfer_bench.sources.mixture import Wanted
 from xfer_bench.sources.source import Sources
 from xfer_bench.study import Arm, MlmSpec, PartSpec, StageSpec, Study, Target
 from xfer_bench.tasks import Task, find
@@ -73,6 +74,8 @@ class _Reader:
     sources: Sources
     study: Study
     leaks: Leaks = field(default_factory=Leaks)
+    # Arms, targets and seeds share most of their rows.
+    drawn: dict[tuple[str, Wanted, int, int], PartRows] = field(default_factory=dict)
 
     def task(self, name: str, where: str) -> Task:
         try:
@@ -189,12 +192,18 @@ class _Reader:
             raise StudyError(f"{where}: {task.name} is {kind}")
         wanted = wanted_of(asked, task, where)
         try:
-            rows = part_rows(task, wanted, sources=self.sources, seed=seed, most=recipe.maximum_development)
+            rows = self.rows(task, wanted, seed=seed, most=recipe.maximum_development)
         except XferBenchError as error:
             raise type(error)(f"{where}: {error}") from None
         if task.name not in self.study.allow_overlap:
             self.leaks.check(rows.training, task.name, target.task, where=where)
         return data_of(task, wanted, rows, seed=seed, head=head, mlm=mlm)
+
+    def rows(self, task: Task, wanted: Wanted, *, seed: int, most: int) -> PartRows:
+        key = (task.name, wanted, seed, most)
+        if key not in self.drawn:
+            self.drawn[key] = part_rows(task, wanted, sources=self.sources, seed=seed, most=most)
+        return self.drawn[key]
 
 
 _MLM = "mlm"

@@ -1,9 +1,11 @@
 """Comparisons as text: the arms, what each gains over the other, and what may be said about it."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from textwrap import fill
+
+import polars as pl
 
 from xfer_bench import __version__
 from xfer_bench.report.sentences import sentence, target
@@ -21,7 +23,9 @@ from xfer_bench.report.tables import (
     points,
     signed,
 )
+from xfer_bench.report.training import Trained, render_training, training_notes, training_rows
 from xfer_bench.stats.comparisons import PRIMARY, comparison_frame
+from xfer_bench.stats.controls import controls_in_words
 from xfer_bench.stats.estimates import AVERAGES, AVG, AVG_PUBLISHED, AVG_UNSEEN, Comparison
 from xfer_bench.stats.method import Method
 
@@ -32,9 +36,26 @@ _NAMED = frozenset({"inversion", "permutation", "mcnemar", "mid-p", "sign flips"
 _DRAWN = frozenset({"bootstrap", "inversion", "permutation", "crossed bootstrap"})
 
 
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """What is told beside comparisons.
+
+    notes: lines of the caller's own for below the tables. collapsed: arms with collapsed runs. training: what the arms
+    were trained on, for a table of its own.
+    """
+
+    notes: tuple[str, ...] = ()
+    collapsed: frozenset[str] = frozenset()
+    training: tuple[Trained, ...] = ()
+
+
+_NOTHING = Beside()
+
+
 def method_settings(comparisons: Sequence[Comparison], method: Method) -> Settings:
     """What someone else needs to get the same comparisons: the `settings` of a table."""
     test = comparisons[0].test
+    arms = [one for one in comparisons if not one.control] or comparisons
     drawn = not method.random_effects or test == "sign flips"
     return {
         "baseline": next((one.baseline for one in comparisons if not one.primary), comparisons[0].baseline),
@@ -45,7 +66,7 @@ def method_settings(comparisons: Sequence[Comparison], method: Method) -> Settin
         "clusters": "+".join(sorted({_cluster(one) for one in comparisons})),
         "seed": method.seed if drawn else None,
         "level": method.level,
-        "adjust": None if method.adjust == "none" else f"{method.adjust}({_families(comparisons)})",
+        "adjust": None if method.adjust == "none" else f"{method.adjust}({_families(arms)})",
         "power": method.power,
         "version": __version__,
     }
@@ -56,24 +77,24 @@ def render(
     *,
     format: Format,
     settings: Settings,
-    notes: Sequence[str] = (),
-    collapsed: Collection[str] = (),
+    beside: Beside = _NOTHING,
     simultaneous: bool = False,
 ) -> str:
     """Comparisons as text, in their order; the table is at most 100 columns wide, and ends without a line break.
 
-    notes: lines of the caller's own for below the tables. collapsed: arms with collapsed runs. simultaneous: the tables
-    show the max-t intervals, which hold for a whole family together, where there are any.
+    Controls have tables of their own, after the arms', and no sentence. simultaneous: the tables show the max-t
+    intervals, which hold for a whole family together, where there are any.
     """
     if format == "json":
-        return as_json("comparisons", [asdict(one) for one in comparisons], settings)
+        more = {"training": training_rows(beside.training)} if beside.training else {}
+        return as_json("comparisons", [asdict(one) for one in comparisons], settings, more=more)
     if format == "csv":
-        return comparison_frame(comparisons).write_csv().rstrip("\n")
+        return _csv(comparisons, beside)
     parts: list[str] = []
     primary = [one for one in comparisons if one.primary]
     if primary:
         parts.append(_question(primary, simultaneous, format))
-    rest = [one for one in comparisons if not one.primary]
+    rest = [one for one in comparisons if not one.primary and not one.control]
     for title, group in groupby(rest, key=_title):
         some = list(group)
         if _averages(some):
@@ -86,9 +107,38 @@ def render(
                 format,
             )
         )
+    parts += _controls([one for one in comparisons if one.control], simultaneous, format)
+    parts += render_training(beside.training, format)
     power = float(settings["power"] or 0)
-    parts += [_wrapped(sentence(one, power=power, collapsed=collapsed), format) for one in primary or _headlines(rest)]
-    return "\n\n".join([*parts, footnotes([*_notes(comparisons, simultaneous, power), *notes], settings, format)])
+    parts += [
+        _wrapped(sentence(one, power=power, collapsed=beside.collapsed), format) for one in primary or _headlines(rest)
+    ]
+    notes = [*_notes(comparisons, simultaneous, power), *training_notes(beside.training), *beside.notes]
+    return "\n\n".join([*parts, footnotes(notes, settings, format)])
+
+
+def _csv(comparisons: Sequence[Comparison], beside: Beside) -> str:
+    """One row a comparison; with `training` a column `kind`, and below them a row an arm and target."""
+    table = comparison_frame(comparisons)
+    if beside.training:
+        rows = pl.DataFrame(training_rows(beside.training), infer_schema_length=None)
+        kinds = [part.select(pl.lit(kind).alias("kind"), pl.all()) for kind, part in
+                 (("comparison", table), ("training", rows))]  # fmt: skip
+        table = pl.concat(kinds, how="diagonal_relaxed")
+    return table.write_csv().rstrip("\n")
+
+
+def _controls(comparisons: Sequence[Comparison], simultaneous: bool, format: Format) -> list[str]:
+    """A table for each target that has controls, marked as what it is."""
+    return [
+        block(
+            f"{_title(some[0])}; {controls_in_words(some[0].control)}, gain over {some[0].baseline}",
+            _heads(some, simultaneous),
+            [_row(one, simultaneous) for one in some],
+            format,
+        )
+        for some in (list(group) for _, group in groupby(comparisons, key=lambda one: (_title(one), one.control)))
+    ]
 
 
 def _question(primary: Sequence[Comparison], simultaneous: bool, format: Format) -> str:
@@ -190,6 +240,11 @@ def _notes(comparisons: Sequence[Comparison], simultaneous: bool, power: float) 
         notes.append("avg: mean over all languages but English; (seen): in the arm's intermediate data")
     if AVG_PUBLISHED in named:
         notes.append("avg_published: the benchmark's own average")
+    if any(one.control for one in comparisons):
+        notes.append(
+            "controls are compared apart: they are in no family, headline, rank or correlation of the arms; their "
+            f"{AVG_UNSEEN} is over the languages that they and the other arm have not seen"
+        )
     notes.append(f"least: the smallest gain that one test alone would find {100 * power:.0f} times in 100")
     if simultaneous:
         notes.append("joint intervals hold for all tests of a family together (max-t)")

@@ -17,10 +17,12 @@ _NOTES = (
 )
 
 
-def render_components(by_target: Mapping[str, Sequence[ArmComponents]], *, baseline: str, format: Format) -> str:
+def render_components(
+    by_target: Mapping[str, Sequence[ArmComponents]], *, baseline: str, format: Format, notes: Sequence[str] = ()
+) -> str:
     """One table a target, at most 100 columns wide; JSON and CSV give every number in full.
 
-    by_target: a target's title to its arms' components.
+    by_target: a target's title to its arms' components. notes: lines of the caller's own for below the tables.
     """
     settings: Settings = {"baseline": baseline, "method": "anova:mean-squares", "version": __version__}
     if format in {"json", "csv"}:
@@ -33,7 +35,7 @@ def render_components(by_target: Mapping[str, Sequence[ArmComponents]], *, basel
         block(title, heads, [_shown(row) for one in arms for row in _rows(title, one)], format)
         for title, arms in by_target.items()
     ]
-    return "\n\n".join([*blocks, footnotes(_NOTES, settings, format)])
+    return "\n\n".join([*blocks, footnotes([*_NOTES, *notes], settings, format)])
 
 
 def _rows(title: str, one: ArmComponents) -> list[dict[str, Any]]:

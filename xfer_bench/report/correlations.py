@@ -53,12 +53,13 @@ _COLUMNS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Correlations:
-    """Everything that `xfer-bench correlate` found."""
+    """Everything that `xfer-bench correlate` found. notes: lines of the caller's own for below the tables."""
 
     relations: tuple[Relation, ...]
     pooled: Pooled | None
     languages: tuple[Agreement, ...]
     targets: Agreement | None
+    notes: tuple[str, ...] = ()
 
     @property
     def agreements(self) -> tuple[Agreement, ...]:
@@ -99,7 +100,7 @@ def render_correlations(found: Correlations, *, format: Format, settings: Settin
         parts += [_pooled_table(found.pooled, format), _lines([_about_tasks(found.pooled.correlation)], format)]
     for one in found.agreements:
         parts.append(_agreement_table(one, format))
-    return "\n\n".join([*(part for part in parts if part), footnotes(_notes(found), settings, format)])
+    return "\n\n".join([*(part for part in parts if part), footnotes([*_notes(found), *found.notes], settings, format)])
 
 
 def correlation_frame(found: Correlations) -> pl.DataFrame:

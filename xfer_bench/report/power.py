@@ -1,13 +1,16 @@
 """Smallest detectable gains as text, before and after a study: a table, Markdown, CSV and JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
+from textwrap import fill
+from typing import Any
 
 import polars as pl
 
 from xfer_bench import __version__
-from xfer_bench.report.tables import Format, Settings, as_json, block
+from xfer_bench.report.tables import WIDTH, Format, as_json, block, escaped
+from xfer_bench.stats.controls import MORE_TARGET_DATA, controls_in_words
 from xfer_bench.stats.observed_power import ObservedPower, observed_frame
 from xfer_bench.stats.planned_power import PlannedPower
 from xfer_bench.stats.power import FEWEST_SEEDS
@@ -18,18 +21,27 @@ _PLANNED = ("mean over", "correlation", "discordance", "standard error", "smalle
 _NONE = "-"
 
 
-def render_observed(observed: Sequence[ObservedPower], *, format: Format = "table") -> str:
+def render_observed(
+    observed: Sequence[ObservedPower],
+    *,
+    controls: Sequence[ObservedPower] = (),
+    notes: Sequence[str] = (),
+    format: Format = "table",
+) -> str:
     """What a finished study could find, one table per target; with a wanted gain a second one of what it needs.
 
-    At most 100 columns wide; JSON and CSV give every number in full. At least one row.
+    At most 100 columns wide; JSON and CSV give every number in full. At least one row. controls: of arms that are
+    controls, in tables of their own. notes: lines of the caller's own for below the tables.
     """
+    marked = [("", one) for one in observed] + [(MORE_TARGET_DATA, one) for one in controls]
     if format == "json":
-        return _json(observed)
+        return _json([{**asdict(one), "control": control} for control, one in marked], marked[0][1])
     if format == "csv":
-        return observed_frame(list(observed)).write_csv().rstrip("\n")
+        marks = pl.Series("control", [control for control, _ in marked])
+        return observed_frame([one for _, one in marked]).with_columns(marks).write_csv().rstrip("\n")
     blocks = []
-    for title, group in groupby(observed, key=_observed_title):
-        some = list(group)
+    for title, group in groupby(marked, key=_marked_title):
+        some = [one for _, one in group]
         blocks.append(block(title, _OBSERVED, [_observed_row(one) for one in some], format))
         if some[0].wanted_gain is not None:
             needed = [
@@ -38,22 +50,23 @@ def render_observed(observed: Sequence[ObservedPower], *, format: Format = "tabl
             ]
             wanted = f"needed to find {some[0].wanted_gain:g} points with {_power(some[0])}"
             blocks.append(block(wanted, _NEEDED, needed, format))
-    notes = [
-        f"smallest: the gain in points that is found with {_power(observed[0])}, these seeds given;",
+    first = marked[0][1]
+    about = [
+        f"smallest: the gain in points that is found with {_power(first)}, these seeds given;",
         f"over both: over items and seeds, from {FEWEST_SEEDS} seeds on;",
         "differ: % of items on which just one of the two is right; corr.: of their differences in two",
         "languages; seed var: of the gain from seed to seed beyond what items explain, in points squared,",
         "which below 0 counts as 0",
     ]
-    if observed[0].wanted_gain is not None:
-        notes.append("items: with these seeds; seeds: with these items, over both; -: unknown, or no number does")
-    return "\n\n".join([*blocks, _footnotes(notes, _signature(observed[0]), format)])
+    if first.wanted_gain is not None:
+        about.append("items: with these seeds; seeds: with these items, over both; -: unknown, or no number does")
+    return "\n\n".join([*blocks, _footnotes([*about, *notes], _signature(first), format)])
 
 
 def render_planned(planned: Sequence[PlannedPower], *, format: Format = "table") -> str:
     """What a study could find before it is made, one table per benchmark, as `render_observed` does it."""
     if format == "json":
-        return _json(planned)
+        return _json([asdict(one) for one in planned], planned[0])
     if format == "csv":
         return pl.DataFrame([asdict(one) for one in planned], infer_schema_length=None).write_csv().rstrip("\n")
     heads = list(_PLANNED)
@@ -72,6 +85,11 @@ def render_planned(planned: Sequence[PlannedPower], *, format: Format = "table")
         for title, group in groupby(planned, key=_planned_title)
     ]
     return "\n\n".join([*blocks, _footnotes(notes, _signature(planned[0]), format)])
+
+
+def _marked_title(marked: tuple[str, ObservedPower]) -> str:
+    control, one = marked
+    return f"{_observed_title(one)}; {controls_in_words(control)}" if control else _observed_title(one)
 
 
 def _observed_title(one: ObservedPower) -> str:
@@ -135,10 +153,9 @@ def _signature(one: ObservedPower | PlannedPower) -> str:
 
 def _footnotes(notes: Sequence[str], signature: str, format: Format) -> str:
     if format == "markdown":
-        return "  \n".join([*notes, f"`{signature}`"])
-    return "\n".join([*notes, signature])
+        return "  \n".join([*map(escaped, notes), f"`{signature}`"])
+    return "\n".join([*(fill(note, WIDTH, subsequent_indent="  ") for note in notes), signature])
 
 
-def _json(some: Sequence[ObservedPower] | Sequence[PlannedPower]) -> str:
-    settings: Settings = {"power": some[0].power, "level": some[0].level, "version": __version__}
-    return as_json("power", [asdict(one) for one in some], settings)
+def _json(rows: Sequence[Mapping[str, Any]], first: ObservedPower | PlannedPower) -> str:
+    return as_json("power", rows, {"power": first.power, "level": first.level, "version": __version__})

@@ -1,7 +1,6 @@
 """Rankings of arms, and what picking by a predictor loses, as text."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import polars as pl
@@ -18,8 +17,11 @@ from xfer_bench.report.tables import (
     points,
     signed,
 )
+from xfer_bench.stats.controls import MORE_TARGET_DATA, controls_in_words
 from xfer_bench.stats.ranking import Lost, Rank, Ranking, Regret
 
+# There is one kind of control; a ranking does not tell of which kind its arms are.
+_MARK = controls_in_words(MORE_TARGET_DATA)
 _TARGET = ("task", "setting", "variant", "split", "target", "language")
 
 
@@ -38,48 +40,83 @@ def rank_settings(*, baseline: str, resamples: int, seed: int, level: float = 0.
     }
 
 
-def render_ranks(rankings: Sequence[Ranking], regrets: Sequence[Regret], *, format: Format, settings: Settings) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Ranks:
+    """Everything that `xfer-bench rank` found.
+
+    controls: rankings of controls and the baseline, of which the gains are shown and no ranks. notes: lines of the
+    caller's own for below the tables.
+    """
+
+    rankings: tuple[Ranking, ...]
+    regrets: tuple[Regret, ...] = ()
+    controls: tuple[Ranking, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def render_ranks(found: Ranks, *, format: Format, settings: Settings) -> str:
     """Rankings and regrets as text; the table is at most 100 columns wide, and ends without a line break."""
     if format == "json":
         rows = [
-            *({"kind": "ranking", **asdict(one)} for one in rankings),
-            *({"kind": "regret", **asdict(one)} for one in regrets),
+            *({"kind": "ranking", **asdict(one)} for one in found.rankings),
+            *({"kind": "regret", **asdict(one)} for one in found.regrets),
+            *(row for one in found.controls for row in _control_rows(one)),
         ]
         return as_json("ranks", rows, settings)
     if format == "csv":
-        return rank_frame(rankings, regrets).write_csv().rstrip("\n")
+        return rank_frame(found).write_csv().rstrip("\n")
     parts = []
-    for one in rankings:
+    for one in found.rankings:
         title = f"{_where(one)}: arms by gain of {one.language} over {one.baseline}"
         heads = ["group", "arm", "rank", "may be", "gain", interval_head(one.level), "P(best)"]
         parts.append(block(title, heads, [_rank_row(rank) for rank in one.ranks], format))
-        parts += [_regret_table(lost, format) for lost in regrets if _names(lost) == _names(one)]
+        parts += [_regret_table(lost, format) for lost in found.regrets if _names(lost) == _names(one)]
+    parts += [_controls_table(one, format) for one in found.controls]
     notes = [
         "may be: ranks the arm can have, for all arms at once; group: not certainly below the group's best",
         "P(best): share of resamples in which it is best, the baseline among the arms; for these seeds",
     ]
-    if regrets:
+    if found.regrets:
         notes += [
             "lost: best gain minus that of the best of the k tried (Regret@k), also as a share of the best gain",
             "and (as in Poth et al. 2021) of the best accuracy; random: points lost by any k arms, on average",
         ]
-    return "\n\n".join([*parts, footnotes(notes, settings, format)])
+    return "\n\n".join([*parts, footnotes([*notes, *found.notes], settings, format)])
 
 
-def rank_frame(rankings: Sequence[Ranking], regrets: Sequence[Regret]) -> pl.DataFrame:
-    """One row per arm of a ranking, then one per k of a regret; `kind` says which."""
+def rank_frame(found: Ranks) -> pl.DataFrame:
+    """One row per arm of a ranking, then one per k of a regret, then one per control; `kind` says which."""
     rows: list[dict[str, Any]] = [
         {"kind": "rank", **_names(one), "baseline": one.baseline, **asdict(rank)}
-        for one in rankings
+        for one in found.rankings
         for rank in one.ranks
     ]
     rows += [
         {"kind": "regret", **_names(one), "predictor": one.predictor, "best": one.best,
          **asdict(lost), "picked": " ".join(lost.picked)}
-        for one in regrets
+        for one in found.regrets
         for lost in one.lost
     ]  # fmt: skip
+    rows += [row for one in found.controls for row in _control_rows(one)]
     return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _control_rows(one: Ranking) -> list[dict[str, Any]]:
+    """A row of gains for each control; ranks among controls would be ranks of something else."""
+    return [
+        {"kind": "control", **_names(one), "baseline": one.baseline,
+         **{name: getattr(rank, name) for name in ("arm", "gain", "low", "high")}}
+        for rank in one.ranks
+        if rank.arm != one.baseline
+    ]  # fmt: skip
+
+
+def _controls_table(one: Ranking, format: Format) -> str:
+    title = f"{_where(one)}: {_MARK}, gain of {one.language} over {one.baseline}"
+    rows = [
+        [rank.arm, signed(rank.gain), between(rank.low, rank.high)] for rank in one.ranks if rank.arm != one.baseline
+    ]
+    return block(title, ["arm", "gain", interval_head(one.level)], rows, format)
 
 
 def _rank_row(one: Rank) -> list[str]:
@@ -100,7 +137,8 @@ def _lost_row(one: Lost) -> list[str]:
         str(one.k),
         ", ".join(one.picked),
         points(one.points),
-        f"[{one.low:.1f}, {one.high:.1f}]",
+        # Without the sign of a nought below nought.
+        f"[{one.low + 0.0:.1f}, {one.high + 0.0:.1f}]",
         _share(one.relative),
         _share(one.of_accuracy),
         points(one.random),

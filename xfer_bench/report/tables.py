@@ -10,6 +10,7 @@ from dataclasses import asdict
 from io import StringIO
 from itertools import groupby
 from textwrap import fill
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 import polars as pl
@@ -181,6 +182,13 @@ def escaped(text: str) -> str:
     return re.sub(r"([\\|*_`\[\]])", r"\\\1", shown)
 
 
-def as_json(name: str, rows: Sequence[Mapping[str, Any]], settings: Settings) -> str:
-    """Rows in full, with the settings that gave them."""
-    return json.dumps({name: list(rows), "settings": dict(settings)}, indent=2, ensure_ascii=False, allow_nan=False)
+def as_json(
+    name: str,
+    rows: Sequence[Mapping[str, Any]],
+    settings: Settings,
+    *,
+    more: Mapping[str, Sequence[Mapping[str, Any]]] = MappingProxyType({}),
+) -> str:
+    """Rows in full, with the settings that gave them. more: rows of other kinds, by name."""
+    page = {name: list(rows), **{other: list(some) for other, some in more.items()}, "settings": dict(settings)}
+    return json.dumps(page, indent=2, ensure_ascii=False, allow_nan=False)

@@ -61,6 +61,7 @@ class Comparison:
     cohen_h: of the two accuracies. odds_ratio: of items won to items lost; None where none was lost.
     discordance: share (0-1) of answers in which the two sides differ.
     primary: named as the study's own question. caution: where such intervals are known to be off; empty elsewhere.
+    control: where a side is a control on this target, which one, in STAGES' word (`more_target_data`); empty elsewhere.
     """
 
     arm: str
@@ -103,3 +104,4 @@ class Comparison:
     level: float
     resamples: int
     caution: str = ""
+    control: str = ""

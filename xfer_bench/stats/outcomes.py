@@ -116,7 +116,7 @@ def tabulate(predictions: pl.DataFrame, *, cells: Sequence[str]) -> Outcomes:
         twice = marked.filter(pl.struct([*cells, "item", "cluster"]).is_duplicated()).row(0, named=True)
         raise ResultsError(
             f"run {twice['run']!r} has several predictions for item {twice['item']!r} of {twice['task']} "
-            f"{twice['split']} in {twice['language']!r}; keep those of one step (`--select`), and each item once"
+            f"{twice['split']} in {twice['language']!r}; keep those of one step (`stats.standing`), and each item once"
         )
     return Outcomes(cells=rows, items=items, right=right)
 

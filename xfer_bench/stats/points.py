@@ -10,9 +10,11 @@ import polars as pl
 from xfer_bench.errors import ResultsError
 from xfer_bench.metrics import INTERMEDIATE, baseline_arm
 from xfer_bench.stats.bootstrap import Floats, Numbers, cluster_sums
+from xfer_bench.stats.controls import control_runs, without_controls
 from xfer_bench.stats.gains import headline
 from xfer_bench.stats.outcomes import Pair, Pairing, pairings
 from xfer_bench.stats.reliability import binomial_variance
+from xfer_bench.stats.standing import standing
 
 GAIN: Literal["gain"] = "gain"
 ABOVE_CHANCE: Literal["above chance"] = "above chance"
@@ -102,6 +104,9 @@ def targets(
 ) -> list[Target]:
     """Each target of PREDICTIONS whose runs have an intermediate stage with a development accuracy, with its points.
 
+    Each run stands for its own result (`stats.standing`), and controls are no points: an intermediate set from the
+    target's own source gains for another reason.
+
     The gain is that of `avg_unseen`, or of `avg` where no language is unseen. The measure is the intermediate gain
     where the accuracy of the initial encoder is known for all points of the target, otherwise the accuracy above
     chance for all of them. same: one measure for all targets. Raises ResultsError for accuracies or chances outside
@@ -109,9 +114,10 @@ def targets(
     """
     learnt = last_intermediate(stages)
     chosen = baseline_arm(predictions, name=baseline)
+    arms = without_controls(standing(predictions, stages).predictions, control_runs(stages))
     kept = [
         (pairing, [pair for pair in pairing.pairs if pair.run in learnt])
-        for pairing in pairings(predictions, baseline=chosen)
+        for pairing in pairings(arms, baseline=chosen)
         if pairing.averages
     ]
     kept = [(pairing, pairs) for pairing, pairs in kept if pairs]

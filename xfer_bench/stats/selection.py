@@ -1,65 +1,23 @@
 """Which checkpoint of a training stands for it: a rule as data, applied to stored checkpoints x languages."""
 
 import re
-from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
 
 import polars as pl
 
 from xfer_bench.errors import ResultsError
 from xfer_bench.frames import PREDICTIONS, SCORES, conform
 from xfer_bench.metrics import accuracy, targets_only
-from xfer_bench.stats.estimates import ENGLISH
+from xfer_bench.stats.rules import Rule
 
-RuleName: TypeAlias = Literal["own", "last", "oracle", "average"]
+__all__ = ["Rule", "chosen", "select", "selected_scores", "steps_of_trainings"]
 
 # What a checkpoint's name has that its siblings' have not: the digest at its end, and a step that says so.
 _DIGEST = re.compile(r"-[0-9a-f]{8}$")
 _STEP = re.compile(r"[/@._-]?(?:checkpoint|ckpt|step)[-_=]?([0-9]+)|@([0-9]+)")
 _TRAINING = ["setting", "target", "intermediate_seed", "target_seed"]
+_CHECKPOINT = ["run", "arm", *_TRAINING, "step"]
 _SET = ["family", "task", "variant", "split"]
 _CELL = [*_SET, "language"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rule:
-    """How a checkpoint is chosen among those of one training; of equal ones the earliest.
-
-    own: by the accuracy on the training language's development split, which zero-shot transfer may see. last: the
-    last step. oracle: for each target language the best on the very items that are scored, which no one may see: an
-    upper bound. average: none is chosen; the accuracies of the last k are averaged.
-    """
-
-    name: RuleName
-    k: int | None = None
-    split: str = "validation"
-    language: str = ENGLISH
-
-    def __post_init__(self) -> None:
-        if self.name not in get_args(RuleName):
-            raise ResultsError(f"no selection rule named {self.name!r}; choose one of own, last, oracle, average:K")
-        if (self.name == "average") != (self.k is not None) or (self.k is not None and self.k < 1):
-            raise ResultsError(
-                f"the rule {self.name!r} cannot have k = {self.k}; average:K has a K from 1, others none"
-            )
-
-    @classmethod
-    def from_text(cls, text: str) -> "Rule":
-        """`own`, `last`, `oracle` or `average:3`. Raises ResultsError for another."""
-        name, colon, count = text.partition(":")
-        if name not in get_args(RuleName) or bool(colon) != (name == "average") or (colon and not count.isdecimal()):
-            raise ResultsError(f"no selection rule {text!r}; choose one of own, last, oracle, average:K, as average:3")
-        return cls(name=name, k=int(count) if colon else None)  # type: ignore[arg-type]
-
-    @property
-    def label(self) -> str:
-        """For a table: what was done, and whether transfer is still zero-shot."""
-        return {
-            "own": f"own development ({self.language} {self.split})",
-            "last": "last",
-            "oracle": "oracle (not zero-shot)",
-            "average": f"average of the last {self.k}",
-        }[self.name]
 
 
 def select(predictions: pl.DataFrame, rule: Rule) -> pl.DataFrame:
@@ -67,21 +25,23 @@ def select(predictions: pl.DataFrame, rule: Rule) -> pl.DataFrame:
 
     The name and the arm are those of the training's last checkpoint, so that they are found in STAGES, and one run
     has all its languages even where the rule chooses others for some; `step` and `weights` say which were chosen.
-    Runs of a single checkpoint stay as they are. Raises ResultsError as `chosen` does, and for an average, which
-    has no predictions.
+    Where a rule is not zero-shot, `setting` says so too, for all runs of a target of which it chose in some: it is
+    another setting then, which nothing compares with zero-shot runs. Targets whose runs are all of a single checkpoint
+    stay as they are. Raises ResultsError as `chosen` does, and for an average, which has no predictions.
     """
     if rule.name == "average":
         raise ResultsError("an average of checkpoints has no predictions of its own; take its scores (selected_scores)")
     rows = _families(predictions)
     steps = _chosen(_grid(rows), rule).select(*_CELL, "at")
     kept = rows.join(steps, on=[*_CELL, "at"], how="semi", nulls_equal=True)
-    return conform(_under_one_name(kept, rows), PREDICTIONS)
+    return conform(_told(_under_one_name(kept, rows), rows, rule), PREDICTIONS)
 
 
 def selected_scores(predictions: pl.DataFrame, rule: Rule) -> pl.DataFrame:
     """SCORES of what the rule chooses, under one run's name for each training; of an average, `step` is null."""
     rows = _families(predictions)
-    return conform(_under_one_name(_chosen(_grid(rows), rule), rows), SCORES).sort([*SCORES][:5])
+    found = _told(_under_one_name(_chosen(_grid(rows), rule), rows), rows, rule)
+    return conform(found, SCORES).sort([*SCORES][:5])
 
 
 def chosen(predictions: pl.DataFrame, *rules: Rule) -> pl.DataFrame:
@@ -93,7 +53,7 @@ def chosen(predictions: pl.DataFrame, *rules: Rule) -> pl.DataFrame:
     The checkpoints of one training are rows with the same labels and seeds whose `run` is the same, or differs by a
     digest at its end or by a step (`checkpoint-500`, `@500`), which counts where the column `step` is null. Raises
     ResultsError for two checkpoints with one step or with none, for a checkpoint that lacks languages or items that
-    its siblings have, without development rows for `own`, and for fewer than k checkpoints.
+    its siblings have, without the validation rows that `own` and `target` go by, and for fewer than k checkpoints.
     """
     rows = _families(predictions)
     grid = _grid(rows)
@@ -103,13 +63,22 @@ def chosen(predictions: pl.DataFrame, *rules: Rule) -> pl.DataFrame:
     return pl.concat(found).select("rule", *SCORES, "steps")
 
 
+def steps_of_trainings(predictions: pl.DataFrame) -> list[int]:
+    """Of how many steps each training has predictions. Raises ResultsError as `chosen` does."""
+    return _named(targets_only(predictions))["family"].value_counts()["count"].to_list()
+
+
 def _families(predictions: pl.DataFrame) -> pl.DataFrame:
     """Target rows with `family`, a number for each training, and `at`, the step also where only the name says it."""
     rows = targets_only(predictions)
     if rows.is_empty():
         raise ResultsError("no predictions of target runs to choose checkpoints from")
-    keys = ["run", "arm", *_TRAINING, "step"]
-    names = rows.select(keys).unique(maintain_order=True)
+    return rows.join(_named(rows), on=_CHECKPOINT, how="left", nulls_equal=True)
+
+
+def _named(rows: pl.DataFrame) -> pl.DataFrame:
+    """A row for each checkpoint, with `family` and `at`."""
+    names = rows.select(_CHECKPOINT).unique(maintain_order=True)
     numbers: dict[tuple[object, ...], int] = {}
     families = [
         numbers.setdefault((_plain(run), _plain(arm), *training), len(numbers))
@@ -118,7 +87,7 @@ def _families(predictions: pl.DataFrame) -> pl.DataFrame:
     steps = [step if step is not None else _said(run) for run, step in names.select("run", "step").iter_rows()]
     named = names.with_columns(pl.Series("family", families, dtype=pl.Int64), pl.Series("at", steps, dtype=pl.Int64))
     _check_steps(named)
-    return rows.join(named, on=keys, how="left", nulls_equal=True)
+    return named
 
 
 def _plain(name: str) -> str:
@@ -146,8 +115,8 @@ def _check_steps(named: pl.DataFrame) -> None:
 
 def _grid(rows: pl.DataFrame) -> pl.DataFrame:
     """SCORES of every checkpoint in every language, with `family` and `at`; whole, or refused."""
-    keys = ["run", "arm", *_TRAINING, "step"]
-    scores = accuracy(rows).join(rows.select(*keys, "family", "at").unique(), on=keys, how="left", nulls_equal=True)
+    steps = rows.select(*_CHECKPOINT, "family", "at").unique()
+    scores = accuracy(rows).join(steps, on=_CHECKPOINT, how="left", nulls_equal=True)
     counts = scores.with_columns(
         pl.col("at").n_unique().over(_SET).alias("all_steps"),
         pl.len().over(_CELL).alias("its_steps"),
@@ -175,6 +144,8 @@ def _chosen(grid: pl.DataFrame, rule: Rule) -> pl.DataFrame:
         return _averaged(ordered, rule.k or 1)
     if rule.name == "own":
         picked = ordered.join(_own(ordered, rule), on=["family", "at"], how="semi", nulls_equal=True)
+    elif rule.name == "target":
+        picked = ordered.join(_by_language(ordered, rule), on=[*_CELL, "at"], how="semi", nulls_equal=True)
     elif rule.name == "last":
         picked = ordered.filter(pl.col("at").eq_missing(pl.col("at").max().over("family")))
     else:
@@ -208,6 +179,38 @@ def _own(ordered: pl.DataFrame, rule: Rule) -> pl.DataFrame:
             )
     best = development.sort("accuracy", "at", descending=[True, False]).unique("family", keep="first")
     return pl.concat([single, best.select("family", "at")])
+
+
+def _by_language(ordered: pl.DataFrame, rule: Rule) -> pl.DataFrame:
+    """Each cell's step: the best on the same task's validation items in the same language, the earliest of equal ones.
+
+    Where the task's variant has no validation items, those of the published one.
+    """
+    many = ordered.filter(pl.col("at").n_unique().over("family") > 1)
+    single = ordered.join(many, on="family", how="anti").select(*_CELL, "at")
+    held_out = many.filter(split=rule.split).drop("split")
+    own, keys = [*_CELL, "at"], ["family", "task", "language", "at"]
+    judged = (
+        many.select(own)
+        .join(held_out.select(*keys, "variant", same="accuracy"), on=[*keys, "variant"], how="left", nulls_equal=True)
+        .join(held_out.filter(variant="published").select(*keys, published="accuracy"), on=keys, how="left")
+        .with_columns(
+            pl.when(pl.col("same").is_not_null().any().over(_CELL))
+            .then("same")
+            .otherwise("published")
+            .alias("accuracy")
+        )
+    )
+    missing = judged.filter(pl.col("accuracy").is_null()).sort(own)
+    if not missing.is_empty():
+        row = missing.join(many.select(*own, "run"), on=own).row(0, named=True)
+        raise ResultsError(
+            f"run {row['run']!r} has no predictions of {row['task']} {rule.split} in {row['language']!r} at step "
+            f"{row['at']}, so target-language {rule.split} cannot choose; score every kept step there: "
+            f"`xfer-bench eval CKPT --split {rule.split}`"
+        )
+    best = judged.sort("accuracy", "at", descending=[True, False]).unique(_CELL, keep="first", maintain_order=True)
+    return pl.concat([single, best.select(own)])
 
 
 def _averaged(ordered: pl.DataFrame, k: int) -> pl.DataFrame:
@@ -252,3 +255,14 @@ def _under_one_name(picked: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
         .unique("family", keep="last", maintain_order=True)
     )
     return picked.drop("run", "arm").join(last.select("family", "run", "arm"), on="family", how="left")
+
+
+def _told(picked: pl.DataFrame, rows: pl.DataFrame, rule: Rule) -> pl.DataFrame:
+    """With a rule that is not zero-shot in the setting of every target in which it chose among steps."""
+    if rule.zero_shot:
+        return picked
+    several = rows.filter(pl.col("at").n_unique().over("family") > 1).select("setting", "target").unique()
+    told = picked.join(
+        several.with_columns(told=pl.lit(rule.label)), on=["setting", "target"], how="left", nulls_equal=True
+    )
+    return told.with_columns(setting=pl.coalesce(pl.col("setting") + ", " + pl.col("told"), "setting")).drop("told")

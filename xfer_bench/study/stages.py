@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from xfer_bench.recipes import Name, Recipe, Value
 
@@ -86,6 +86,8 @@ class StageSpec(_Rows):
         languages come from several sets.
     mlm: masked-language-model batches in between.
     """
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["task"]}, {"required": ["parts"]}]})
 
     task: Name | None = None
     parts: _Parts = ()

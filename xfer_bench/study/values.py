@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from xfer_bench.errors import StudyError
 from xfer_bench.recipes import RECIPES, Name, Recipe, Value
@@ -174,6 +174,8 @@ class Study(Value):
     intermediate stages are trained. primary: the contrasts that are the study's question; whatever else is compared
     is secondary. allow_overlap: training sets that may hold items which the study evaluates on.
     """
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["model"]}, {"required": ["models"]}]})
 
     name: Name
     model: str = ""
