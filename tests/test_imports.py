@@ -25,7 +25,9 @@ HEAVY = {
     "xfer_bench.models.heads",
     "xfer_bench.models.loading",
     "xfer_bench.models.merging",
+    "xfer_bench.models.multitask",
     "xfer_bench.models.precision",
+    "xfer_bench.models.sentences",
     "xfer_bench.models.sliced",
     "xfer_bench.models.vocabulary",
 }

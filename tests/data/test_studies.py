@@ -1,5 +1,6 @@
 """Every study that comes along can be planned: its tasks, languages, settings and budgets fit together."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,16 @@ def test_the_question_is_asked_with_controls_of_the_same_budget(model: Path) -> 
     assert {one.arm for one in study.primary} == {"multilingual", "paws-7"}
     controls = {name for arm in study.arms for name in arm.english_for}
     assert controls == {"multilingual", "multilingual+mlm", "paws-7"}
+
+
+def test_the_arms_of_the_documentation_are_a_study(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "studies.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    head = 'name = "s"\nmodel = "m"\n[[targets]]\ntask = "xcopa"\nsetting = "CO-TLV"\n'
+    (tmp_path / "study.toml").write_text("\n".join([head, *blocks]), encoding="utf-8")
+    study = Study.from_toml(tmp_path / "study.toml")
+    assert len(study.arms) == len(re.findall(r"^\[\[arms\]\]", page, flags=re.MULTILINE)) == 9
+    assert study.budget is not None
+    assert study.seeds.apart("target", 2) == (2, 7)
+    missing = {part.task for arm in study.arms for stage in arm.stages for part in stage.sets} - TASKS.keys()
+    assert not missing

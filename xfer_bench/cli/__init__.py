@@ -15,6 +15,7 @@ from xfer_bench.cli import (
     compare,
     components,
     correlate,
+    data,
     evaluation,
     exchange,
     lineage,
@@ -54,6 +55,7 @@ app.command("tasks")(tasks.tasks)
 app.command("schema")(schema.schema)
 app.command("status")(status.status)
 app.command("lineage")(lineage.lineage)
+app.add_typer(data.app, name="data")
 app.add_typer(cache.app, name="cache")
 
 

@@ -73,7 +73,8 @@ def _facts(one: "Ancestor") -> Iterator[str]:
     if len(known["parts"]) > 1:
         yield from (
             f"{part['task']} in {', '.join(part['wanted']['languages'])}: {part['share']:.0%} of the batches, "
-            f"from {part['examples']:,} examples" + (f", head {part['head']}" if part["mlm"] is None else ", masked words")
+            f"from {part['examples']:,} examples"
+            + (f", head {part['head']}" if part["mlm"] is None else ", masked words")
             for part in known["parts"]
         )
     yield f"seeds: {', '.join(f'{name} {seed}'.replace('_', ' ') for name, seed in known['seeds'].items())}"

@@ -12,6 +12,7 @@ from xfer_bench.plan.mixing import epoch_of, shares_of
 from xfer_bench.plan.rows import PartRows, data_of, languages_of, part_rows, wanted_of
 from xfer_bench.plan.values import MORE_TARGET_DATA, Data, Evaluation, Plan, Role, Run, Stage
 from xfer_bench.recipes import Every, Recipe
+from xfer_bench.sources.findings import reviewed
 from xfer_bench.sources.mixture import Wanted
 from xfer_bench.sources.source import Sources
 from xfer_bench.study import Arm, MlmSpec, PartSpec, StageSpec, Study, Target
@@ -185,8 +186,7 @@ class _Reader:
         where: str,
     ) -> Data:
         task = self.task(asked.task, where)
-        if target.task in task.barred:
-            raise StudyError(f"{where}: may not come before {target.task}: {task.barred[target.task]}")
+        self.admit(asked, task, target, where)
         if task.format.labelled == (mlm is not None):
             kind = "unlabelled text; give it as mlm" if mlm is None else "no unlabelled text"
             raise StudyError(f"{where}: {task.name} is {kind}")
@@ -198,6 +198,16 @@ class _Reader:
         if task.name not in self.study.allow_overlap:
             self.leaks.check(rows.training, task.name, target.task, where=where)
         return data_of(task, wanted, rows, seed=seed, head=head, mlm=mlm)
+
+    def admit(self, asked: PartSpec | MlmSpec, task: Task, target: Target, where: str) -> None:
+        """Raises StudyError for a set that may not come before the target, unless what was found in it is left out."""
+        if target.task not in task.barred:
+            return
+        found = bool(reviewed(task.name, target=target.task))
+        if found and isinstance(asked, PartSpec) and asked.exclude == "reviewed":
+            return
+        way = '; write exclude = "reviewed" to leave the items out that were found' if found else ""
+        raise StudyError(f"{where}: may not come before {target.task}: {task.barred[target.task]}{way}")
 
     def rows(self, task: Task, wanted: Wanted, *, seed: int, most: int) -> PartRows:
         key = (task.name, wanted, seed, most)

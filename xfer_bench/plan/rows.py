@@ -65,6 +65,7 @@ def wanted_of(spec: PartSpec | MlmSpec, task: Task, where: str) -> Wanted:
         weights=tuple(spec.language_weights.values()) if spec.language_weights else None,
         temperature=spec.language_temperature,
         examples=spec.examples,
+        without_reviewed=spec.exclude == "reviewed",
     )
 
 

@@ -32,13 +32,13 @@ def usable(raw: pl.DataFrame, *, task: Task, part: Part, language: str, split: S
     its range, a cell of the wrong type, or an item that comes twice.
     """
     where = f"{part.repository} ({part.config.format(language=language)}, {part.upstream_split or part.split})"
-    frame = _read(raw, part=part, language=language, where=where).filter(pl.col("language") == language)
+    frame = read(raw, part=part, language=language, where=where).filter(pl.col("language") == language)
     if split != part.split or holdout.replaces_validation(task, language):
         try:
             frame = frame.filter(holdout.belongs(frame["cluster"], split))
         except SourceError as error:
             raise SourceError(f"{where}: {error}") from None
-    kept = frame.filter(_is_usable(task))
+    kept = frame.filter(is_usable(task))
     if kept.is_empty():
         raise SourceError(f"{where}: no usable row for {task.name} in {language!r} among {frame.height}")
     _check_labels(kept, task=task, where=where)
@@ -54,7 +54,8 @@ def fingerprint(frame: pl.DataFrame) -> str:
     return digest.hexdigest()
 
 
-def _read(raw: pl.DataFrame, *, part: Part, language: str, where: str) -> pl.DataFrame:
+def read(raw: pl.DataFrame, *, part: Part, language: str, where: str) -> pl.DataFrame:
+    """Every row as the part's reader gives it, with `row`, its number. Raises SourceError."""
     try:
         frame = part.read(raw).with_row_index(_ROW)
     except pl.exceptions.PolarsError as error:
@@ -73,7 +74,8 @@ def _read(raw: pl.DataFrame, *, part: Part, language: str, where: str) -> pl.Dat
     return frame
 
 
-def _is_usable(task: Task) -> pl.Expr:
+def is_usable(task: Task) -> pl.Expr:
+    """Whether a row has a label, a text, and as many candidates that are no blanks as its format needs."""
     least = _LEAST[task.format.head]
     blank = pl.element().is_null() | (pl.element().str.strip_chars() == "")
     return pl.all_horizontal(

@@ -14,6 +14,7 @@ import polars as pl
 
 from xfer_bench.errors import TaskError
 from xfer_bench.shares import quotas, turns
+from xfer_bench.sources.findings import reviewed, without_reviewed
 from xfer_bench.sources.items import fingerprint
 from xfer_bench.sources.source import Rows, Sources
 from xfer_bench.tasks.task import Split, Task
@@ -30,6 +31,7 @@ class Wanted:
     weights: how much of each language, in their order; temperature: instead, T, for shares in proportion to n^(1/T)
         of each language's n rows. Without either a parallel task's languages get equal numbers (to within one), and
         the languages of others come as they are.
+    without_reviewed: whether items are left out that were found to be a target's items (`data/findings`).
     examples: how many items are drawn (with "all", each of them comes in every language). None draws all, or as many
         as the proportions of the languages allow.
     """
@@ -39,6 +41,7 @@ class Wanted:
     weights: tuple[float, ...] | None = None
     temperature: float | None = None
     examples: int | None = None
+    without_reviewed: bool = False
 
     @property
     def mixes(self) -> bool:
@@ -55,8 +58,9 @@ def draw(task: Task, wanted: Wanted, *, sources: Sources, split: Split, seed: in
     _check(task, wanted)
     languages = wanted.languages
     parts = [sources.rows(task, language=language, split=split) for language in languages]
-    frame = pl.concat([part.frame for part in parts])
-    everything = frame.height
+    everything = sum(part.frame.height for part in parts)
+    findings = tuple(one for one in reviewed(task.name) if one.split == split) if wanted.without_reviewed else ()
+    frame = pl.concat([without_reviewed(part.frame, findings) for part in parts])
     if task.parallel:
         frame = frame.filter(pl.len().over("item") == len(languages))
     complete = frame.height

@@ -48,7 +48,7 @@ class Sources:
         damaged.
         """
         part = _part(task, language, split)
-        raw, revision = self._raw(part, language)
+        raw, revision = self.raw(part, language)
         read = items.usable(raw, task=task, part=part, language=language, split=split)
         return Rows(
             frame=read.frame,
@@ -95,7 +95,8 @@ class Sources:
             reason = str(error)
         return f"unavailable: {reason}" if reason else "hub"
 
-    def _raw(self, part: Part, language: str) -> tuple[pl.DataFrame, str]:
+    def raw(self, part: Part, language: str) -> tuple[pl.DataFrame, str]:
+        """The repository's own rows of a part, and its revision on the Hub. Raises SourceError."""
         root, config, split = self._root(part), _config(part, language), _upstream(part)
         if root is not None:
             frame = mirror.read(root, repository=part.repository, config=config, split=split, columns=part.columns)

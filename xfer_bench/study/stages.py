@@ -26,6 +26,7 @@ class _Rows(Value):
     language_weights: how much of each language, as { en = 2, zh = 1 }; it names the languages, too.
     language_temperature: instead, T: each language in proportion to its number of examples to the power 1/T; 1 leaves
         them as they are, and the higher it is the more alike they become.
+    exclude: `reviewed` leaves out the items that were found to be a target's items in another language.
     """
 
     languages: Languages | None = None
@@ -33,6 +34,7 @@ class _Rows(Value):
     examples: int | None = Field(default=None, ge=1)
     language_weights: dict[str, Positive] | None = Field(default=None, min_length=1)
     language_temperature: float | None = Field(default=None, ge=1)
+    exclude: Literal["reviewed"] | None = None
 
     @model_validator(mode="after")
     def _mixes_languages_once(self) -> Self:
