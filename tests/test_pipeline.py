@@ -8,13 +8,15 @@ import polars as pl
 import pytest
 
 from tests.small_study import small_study
+from xfer_bench import pipeline
 from xfer_bench.evaluation.discovery import discover
 from xfer_bench.evaluation.request import Ask
 from xfer_bench.evaluation.sweep import Evaluator
 from xfer_bench.frames import PREDICTIONS, STAGES, conform
 from xfer_bench.metrics import accuracy
-from xfer_bench.pipeline import Place, Prepared, evaluate_study, plan_table, prepare, train_study
+from xfer_bench.pipeline import Place, Prepared, evaluate_study, prepare, train_study
 from xfer_bench.progress import Update
+from xfer_bench.recipes import Recipe
 from xfer_bench.study import Arm, Seeds, StageSpec
 from xfer_bench.training.checkpoints import LINEAGE
 
@@ -34,7 +36,7 @@ def _own_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Prepared, Place]:
     """The small study, run from its text to its results."""
     prepared, place = small_study(tmp_path_factory.mktemp("study"))
-    assert not any(row["done"] for row in plan_table(prepared, place.store))
+    assert not any(place.store.find(stage) for stage in prepared.plan.stages)
     evaluate_study(prepared, place, train_study(prepared, place))
     return prepared, place
 
@@ -82,7 +84,7 @@ def test_stages_say_what_was_trained(finished: tuple[Prepared, Place]) -> None:
     assert chances == pytest.approx({"copa": 50, "siqa": 100 / 3})
     assert stages["development_accuracy"].is_between(0, 100).all()
     assert set(stages["development_items"]) == {10, 12}
-    assert all(row["done"] for row in plan_table(prepared, place.store))
+    assert all(place.store.find(stage) for stage in prepared.plan.stages)
 
 
 def test_a_second_run_trains_and_scores_nothing(finished: tuple[Prepared, Place]) -> None:
@@ -100,7 +102,8 @@ def test_an_added_arm_costs_only_itself(finished: tuple[Prepared, Place]) -> Non
     prepared, place = finished
     shorter = Arm(name="shorter", stages=(StageSpec(task="siqa", examples=8),))
     more = changed(prepared, arms=(*prepared.plan.study.arms, shorter))
-    assert [row["arms"] for row in plan_table(more, place.store) if not row["done"]] == ["shorter"] * 4
+    left = [stage for stage in more.plan.stages if place.store.find(stage) is None]
+    assert [{run.arm for run in more.plan.runs_through(stage)} for stage in left] == [{"shorter"}] * 4
 
 
 def test_runs_that_end_in_one_checkpoint_are_both_scored_and_neither_twice(
@@ -138,6 +141,23 @@ def test_a_study_that_is_stopped_half_way_leaves_checkpoints_that_know_their_run
         train_study(prepared, place, progress=stop)
     lineages = [json.loads(file.read_text()) for file in place.store.folder.glob(f"[!.]*/{LINEAGE}")]
     assert [run["run"] for one in lineages for run in one["runs"]] == [prepared.plan.runs[0].name]
+
+
+def test_a_study_in_one_call_goes_on_without_what_fails(finished: tuple[Prepared, Place], tmp_path: Path) -> None:
+    study = finished[0].plan.study
+    # Such a decay makes infinities of weights at its second step.
+    hopeless = StageSpec(task="siqa", recipe=Recipe(weight_decay=1e30))
+    arms = (Arm(name="none"), Arm(name="diverges", stages=(hopeless,)))
+    study = study.model_copy(update={"arms": arms, "seeds": Seeds()})
+    done = pipeline.run(study, out=tmp_path, data_root=finished[0].sources.data_root, progress=False)
+    (failure,) = done.trained.failures
+    assert failure.reason == "the weights are no longer numbers; lower the learning rate"
+    assert [run.split(".")[0] for run in done.trained] == ["none"]
+    assert [(run.split(".")[0], cause) for run, cause in done.trained.lost.items()] == [("diverges", failure)]
+    assert set(done.results.predictions()["arm"]) == set(done.results.stages()["arm"]) == {"none"}
+    again = pipeline.run(study, out=tmp_path, data_root=finished[0].sources.data_root, progress=False)
+    assert again.trained.keys() == done.trained.keys()
+    assert [one.earlier for one in again.trained.failures] == [True]
 
 
 def test_a_trimmed_study_scores_its_own_texts_and_refuses_others(

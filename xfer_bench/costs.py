@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xfer_bench.models.size import layer_weights
-from xfer_bench.plan import CHARACTERS_PER_TOKEN, Plan, Stage
+from xfer_bench.plan import BYTES_PER_TOKEN, Plan, Stage
 from xfer_bench.training.checkpoints import Store
 from xfer_bench.training.keeping import keeping
 
@@ -16,7 +16,7 @@ class StageCost:
 
     done: whether it is finished. seen: examples that it sees; tokens: of them, roughly.
     operations: six for every weight of the layers and every token, 0 for a model whose configuration is not at hand.
-    characters: that it sees, by which times are estimated. checkpoints: its result and those that it keeps on the way.
+    text_bytes: that it sees, by which times are estimated. checkpoints: its result and those that it keeps on the way.
     """
 
     stage: Stage
@@ -26,7 +26,7 @@ class StageCost:
     seen: int
     tokens: float
     operations: float
-    characters: float
+    text_bytes: float
     checkpoints: int
 
 
@@ -47,8 +47,8 @@ def checkpoint_bytes(origin: Path, stages: tuple[Stage, ...], store: Store) -> i
 def _cost(stage: Stage, planned: Plan, store: Store, weights: int) -> StageCost:
     runs = planned.runs_through(stage)
     seen = stage.steps * stage.recipe.batch_size
-    characters = seen * stage.characters_per_example
-    tokens = characters / CHARACTERS_PER_TOKEN
+    text_bytes = seen * stage.bytes_per_example
+    tokens = text_bytes / BYTES_PER_TOKEN
     development = sum(part.development_examples for part in stage.parts)
     return StageCost(
         stage=stage,
@@ -58,7 +58,7 @@ def _cost(stage: Stage, planned: Plan, store: Store, weights: int) -> StageCost:
         seen=seen,
         tokens=tokens,
         operations=6.0 * weights * tokens,
-        characters=characters,
+        text_bytes=text_bytes,
         checkpoints=1 + keeping(stage.recipe, steps=stage.steps, development=development).most,
     )
 

@@ -9,6 +9,7 @@ that line and exits with code 1.
     ├── SourceError       rows that are missing, damaged or outside their schema
     ├── CheckpointError   a model or checkpoint that cannot be used
     ├── TrainingError     a stage that cannot be trained to its end
+    │   └── OutOfMemoryError    for want of memory, with the smallest batch
     ├── CacheError        the prediction store
     └── ResultsError      a results folder, or predictions that cannot be compared
 """
@@ -36,6 +37,10 @@ class CheckpointError(XferBenchError):
 
 class TrainingError(XferBenchError):
     """A stage cannot be trained to its end."""
+
+
+class OutOfMemoryError(TrainingError):
+    """A stage's smallest batch does not fit into memory: it may go on where there is more of it."""
 
 
 class CacheError(XferBenchError):

@@ -1,27 +1,38 @@
 """Study → checkpoints → predictions → Results: what `xfer-bench run` does, usable from a notebook."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import polars as pl
 
+from xfer_bench.bars import shown
 from xfer_bench.errors import CheckpointError
 from xfer_bench.evaluation.discovery import discover
 from xfer_bench.evaluation.request import Ask
 from xfer_bench.evaluation.sweep import Evaluator
 from xfer_bench.frames import CONTRASTS, STAGES, conform
 from xfer_bench.models.origin import Origin, local_folder, resolve
-from xfer_bench.plan import Plan, Run, plan, rows_of
-from xfer_bench.progress import Progress, Update, silent
+from xfer_bench.plan import Plan, Run, Stage, plan, rows_of
+from xfer_bench.progress import Progress, silent
 from xfer_bench.results import Results
-from xfer_bench.sources.source import Sources
+from xfer_bench.sources.source import Sources, resolve_data_root
 from xfer_bench.status import record
 from xfer_bench.study import Study
 from xfer_bench.tasks import TASKS, Task
+from xfer_bench.training.board import trained
 from xfer_bench.training.checkpoints import Checkpoint, Store, read_lineage
 from xfer_bench.training.keeping import Kept
+from xfer_bench.training.locks import awaited, lock_of
+from xfer_bench.training.outcomes import Trained
+
+if TYPE_CHECKING:
+    from xfer_bench.training.estimate import Rate
+    from xfer_bench.training.stages import Workshop
+
+Jobs: TypeAlias = int | Literal["auto"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,20 +79,64 @@ def prepare(study: Study, *, sources: Sources, tasks: Mapping[str, Task] = TASKS
     return Prepared(plan=planned, origin=origin, sources=sources, tasks=tasks)
 
 
-def train_study(prepared: Prepared, place: Place, *, progress: Progress = silent) -> dict[str, Checkpoint]:
-    """Train every stage of the plan that is not finished; checkpoints by run name.
+def train_study(
+    prepared: Prepared, place: Place, *, jobs: Jobs = 1, retry_failed: bool = False, progress: Progress = silent
+) -> Trained:
+    """Train every stage of the plan that is not finished; the checkpoints of finished runs by their names.
 
-    Stages that runs share are trained once. The stages' facts go to OUT/results/stages.parquet.
+    Stages that runs share are trained once. A stage that fails is among the result's `failures`, and everything that
+    does not come after it goes on; later calls leave it alone unless they are to retry. jobs: how many stages at once,
+    each in a process of its own ("auto": one for each GPU). The facts of finished runs go to OUT/results.
     """
-    from xfer_bench.training.stages import Workshop, train
+    from xfer_bench.training.jobs import train_all
 
     record(prepared.plan, place.out)
     store = place.store
-    workshop = Workshop(
+
+    def finished(stage: Stage, checkpoint: Checkpoint) -> None:
+        # At once, so that a study that is killed half way leaves checkpoints that know their runs.
+        ending = [run for run in prepared.plan.runs_through(stage) if run.stages[-1].key == stage.key]
+        with awaited(lock_of(store.work(stage.key))):
+            for run in ending:
+                store.claim(checkpoint, run)
+
+    board = train_all(
+        prepared.plan.stages,
+        workshop=_workshop(prepared, store, origin=_starting_model(prepared, store)),
+        jobs=jobs,
+        retry_failed=retry_failed,
+        finished=finished,
+        progress=progress,
+    )
+    place.results.add_stages(stage_table(prepared.plan, board.checkpoints))
+    place.results.declare(contrast_table(prepared.plan.study))
+    return trained(prepared.plan, board)
+
+
+def probed(prepared: Prepared, place: Place) -> "Rate | None":
+    """How fast the longest stage that is left trains here, measured on its first steps; None when none is left.
+
+    Nothing is kept. A vocabulary that is not trimmed yet is probed whole. Raises what training raises.
+    """
+    from xfer_bench.training.estimate import longest, measured_rate
+
+    store = place.store
+    stage = longest([one for one in prepared.plan.stages if store.find(one) is None])
+    if stage is None:
+        return None
+    trimmed = store.origin(stage.origin)
+    origin = trimmed if trimmed.is_dir() else local_folder(prepared.origin)
+    return measured_rate(stage, workshop=_workshop(prepared, store, origin=origin))
+
+
+def _workshop(prepared: Prepared, store: Store, *, origin: Path) -> "Workshop":
+    from xfer_bench.training.stages import Workshop
+
+    return Workshop(
         store=store,
         tasks=prepared.tasks,
         sources=prepared.sources,
-        origin=_starting_model(prepared, store),
+        origin=origin,
         ancestry={
             "name": prepared.origin.name,
             "revision": prepared.origin.revision,
@@ -90,33 +145,65 @@ def train_study(prepared: Prepared, place: Place, *, progress: Progress = silent
             "trimmed": prepared.plan.study.trim_vocabulary,
         },
     )
-    stages = prepared.plan.stages
-    finished: dict[str, Checkpoint] = {}
-    for position, stage in enumerate(stages):
-        counted = _counted(progress, position, len(stages))
-        counted(Update(whole="training", finished=0, pieces=0, piece=f"{stage.role} {stage.task}"))
-        finished[stage.key] = train(stage, workshop=workshop, progress=counted)
-        # At once, so that a study that is killed half way leaves checkpoints that know their runs.
-        for run in prepared.plan.runs_through(stage):
-            if run.stages[-1].key == stage.key:
-                store.claim(finished[stage.key], run)
-    progress(Update(whole="training", finished=len(stages), pieces=len(stages)))
-    place.results.add_stages(stage_table(prepared.plan, finished))
-    place.results.declare(contrast_table(prepared.plan.study))
-    return {run.name: finished[run.stages[-1].key] for run in prepared.plan.runs}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """What `run` gave: the results of the finished runs, and what became of every run and stage."""
+
+    results: Results
+    trained: Trained
+
+
+def run(
+    study: Study,
+    *,
+    out: str | Path,
+    data_root: str | Path | None = None,
+    tasks: Mapping[str, Task] = TASKS,
+    jobs: Jobs = 1,
+    retry_failed: bool = False,
+    progress: bool = True,
+) -> Ran:
+    """Train a study and score every run that is finished: what `xfer-bench run` does, up to its tables and figures.
+
+    data_root: a local mirror of the data sets. jobs, retry_failed: as in `train_study`. progress: bars in a terminal
+    or a notebook. What is finished already is not done again.
+
+        from xfer_bench import Study, compare
+        from xfer_bench.pipeline import run
+        done = run(Study.from_toml("study.toml"), out="runs/mine", jobs=2)
+        print(done.trained.failures, compare(done.results.predictions()))
+
+    A stage that fails is no error: it is in `trained.failures`, and the runs that it costs are in `trained.lost`.
+    Raises the errors of `prepare`, and CheckpointError when a checkpoint cannot be scored; the others are then.
+    """
+    root = resolve_data_root(None if data_root is None else Path(data_root))
+    prepared, place = prepare(study, sources=Sources(data_root=root), tasks=tasks), Place(out=Path(out))
+    with shown() if progress else nullcontext(silent) as report:
+        found = train_study(prepared, place, jobs=jobs, retry_failed=retry_failed, progress=report)
+        evaluate_study(prepared, place, found, progress=report)
+    return Ran(results=place.results, trained=found)
 
 
 def evaluate_study(
     prepared: Prepared, place: Place, checkpoints: Mapping[str, Checkpoint], *, progress: Progress = silent
 ) -> None:
-    """Score every run on its target in every language of the study, and add the predictions to OUT/results.
+    """Score runs on their targets in every language of the study, and add the predictions to OUT/results.
 
+    checkpoints: of finished runs, by name; runs that are not among them are left out.
     Raises CheckpointError when a checkpoint cannot be scored; the others are in the results then.
     """
     evaluator = Evaluator(sources=prepared.sources, tasks=prepared.tasks, progress=progress)
     failed: list[str] = []
     for evaluation in prepared.plan.evaluations:
-        runs = [run for run in prepared.plan.runs if prepared.plan.evaluation_of(run) == evaluation]
+        runs = [
+            run
+            for run in prepared.plan.runs
+            if run.name in checkpoints and prepared.plan.evaluation_of(run) == evaluation
+        ]
+        if not runs:
+            continue
         found = discover(str(folder) for run in runs for folder in _scored(checkpoints[run.name]))
         for split in evaluation.splits:
             limit = evaluation.limit if split == evaluation.split else None
@@ -133,10 +220,11 @@ def _scored(checkpoint: Checkpoint) -> list[Path]:
 
 
 def stage_table(planned: Plan, checkpoints: Mapping[str, Checkpoint]) -> pl.DataFrame:
-    """STAGES: one row for every stage of every run, from the lineages of the finished checkpoints (by stage key)."""
+    """STAGES: one row for every stage of every finished run, from the lineages of the checkpoints (by stage key)."""
     rows = [
         _stage_row(run, position, read_lineage(checkpoints[stage.key].path))
         for run in planned.runs
+        if all(stage.key in checkpoints for stage in run.stages)
         for position, stage in enumerate(run.stages)
     ]
     return conform(pl.DataFrame(rows, schema=STAGES), STAGES)
@@ -198,22 +286,3 @@ def _texts(prepared: Prepared) -> set[str]:
         texts.update(frame["text"])
         texts.update(frame["candidates"].explode())
     return texts
-
-
-def _counted(progress: Progress, position: int, total: int) -> Progress:
-    """Adds to a stage's updates how many stages are behind it."""
-
-    def report(update: Update) -> None:
-        share = update.done / update.total if update.total else 0.0
-        progress(
-            Update(
-                whole="training",
-                finished=position + share,
-                pieces=total,
-                piece=update.piece,
-                done=update.done,
-                total=update.total,
-            )
-        )
-
-    return report

@@ -1,4 +1,4 @@
-"""How far a study is: which of its stages are done, begun, failed and left, and how long the rest may take.
+"""How far a study is: which of its stages are done, running, failed and left, and how long the rest may take.
 
 What there is to do is recorded beside the checkpoints when a study is run, so that asking costs no data, no model and
 no plan, and works for studies that were put together in Python and on another machine's disk.
@@ -18,13 +18,13 @@ from xfer_bench.errors import CheckpointError, ResultsError, StudyError
 from xfer_bench.plan import Plan, Stage
 from xfer_bench.results import Results
 from xfer_bench.training.checkpoints import MANIFEST, Store, read_lineage
+from xfer_bench.training.locks import holder_of, lock_of
+from xfer_bench.training.outcomes import is_collapsed, recorded_failure
 
 PLAN = "plan.json"
-# In the folder where a stage is made: why it cannot be, as {"reason": …}.
-FAILED = "failed.json"
 _SCHEMA = 1
 
-State: TypeAlias = Literal["done", "begun", "failed", "blocked", "damaged", "left"]
+State: TypeAlias = Literal["done", "running", "begun", "failed", "blocked", "damaged", "left"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,8 @@ class Stand:
 
     step: optimiser steps that are saved, of `steps`. seconds: that it took so far, or in all. left: those that it may
     still take; None where nothing tells, 0 for a failed or blocked one, which nothing begins by itself.
-    saved: when it was last saved, in seconds since 1970. reason: what is wrong.
+    saved: when it was last saved, in seconds since 1970. reason: what is wrong. note: what is to be known of a stage
+    with which nothing is: that it collapsed, or which process trains it.
     """
 
     key: str
@@ -49,6 +50,7 @@ class Stand:
     left: float | None
     saved: float | None = None
     reason: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,8 +134,8 @@ def _entry(stage: Stage, planned: Plan) -> dict[str, Any]:
         "seed": stage.data_seed,
         "arms": list(dict.fromkeys(run.arm for run in planned.runs_through(stage))),
         "steps": stage.steps,
-        # What the time goes by: the characters that the model sees.
-        "characters": round(stage.steps * stage.recipe.batch_size * stage.characters_per_example),
+        # What the time goes by: the text_bytes that the model sees.
+        "bytes": round(stage.steps * stage.recipe.batch_size * stage.bytes_per_example),
     }
 
 
@@ -162,6 +164,7 @@ class _Found:
     seconds: float | None = None
     saved: float | None = None
     reason: str = ""
+    note: str = ""
 
 
 def _found(entry: Mapping[str, Any], store: Store) -> _Found:
@@ -171,16 +174,21 @@ def _found(entry: Mapping[str, Any], store: Store) -> _Found:
             lineage = read_lineage(path)
             wrong = [name for name, size in lineage["sizes"].items() if _size(path / name) != size]
             if not wrong and lineage["key"] == entry["key"]:
-                return _Found(state="done", step=lineage["steps"], seconds=lineage["seconds"])
+                note = "collapsed: it answers every development item alike" if is_collapsed(lineage) else ""
+                return _Found(state="done", step=lineage["steps"], seconds=lineage["seconds"], note=note)
             reason = f"{wrong[0]} is not as it was written" if wrong else f"it holds stage {lineage['key'][:8]}"
         except (CheckpointError, KeyError, TypeError, AttributeError) as error:
             reason = str(error)
         return _Found(state="damaged", reason=f"{reason}; remove {path}")
     states = sorted(_states(work))
     step, saved, seconds = states[-1] if states else (0, None, None)
-    reason = _failure(work / FAILED)
-    if reason:
-        return _Found(state="failed", step=step, seconds=seconds, reason=reason)
+    holder = holder_of(lock_of(work))
+    if holder is not None:
+        note = f"{holder} trains it now"
+        return _Found(state="running", step=step, seconds=seconds, saved=saved, note=note)
+    failure = recorded_failure(work)
+    if failure is not None:
+        return _Found(state="failed", step=step, seconds=seconds, reason=failure.reason)
     return _Found(state="begun" if work.is_dir() else "left", step=step, seconds=seconds, saved=saved)
 
 
@@ -198,21 +206,12 @@ def _states(work: Path) -> Iterator[tuple[int, float, float]]:
             yield int(step), saved, seconds
 
 
-def _failure(path: Path) -> str:
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["reason"])
-    except FileNotFoundError:
-        return ""
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return f"{path.name} cannot be read ({error})"
-
-
 def _with_blocked(entries: Sequence[Mapping[str, Any]], found: Sequence[_Found]) -> list[_Found]:
     """Stages after a failed one are blocked. Parents come before children."""
     known: dict[str, _Found] = {}
     for entry, one in zip(entries, found, strict=True):
         parent = known.get(entry["parent"] or "")
-        hopeless = one.state == "left" and parent is not None and parent.state in {"failed", "blocked"}
+        hopeless = one.state in {"left", "begun"} and parent is not None and parent.state in {"failed", "blocked"}
         known[entry["key"]] = _Found(state="blocked", reason=f"comes after {entry['parent'][:8]}") if hopeless else one
     return list(known.values())
 
@@ -223,18 +222,18 @@ def _rates(entries: Sequence[Mapping[str, Any]], found: Sequence[_Found]) -> dic
     for entry, one in zip(entries, found, strict=True):
         if not one.seconds or not one.step:
             continue
-        characters = entry["characters"] * one.step / entry["steps"]
+        text_bytes = entry["bytes"] * one.step / entry["steps"]
         for name in (entry["task"], ""):
             before = sums.get(name, (0.0, 0.0))
-            sums[name] = (before[0] + one.seconds, before[1] + characters)
-    return {name: seconds / characters for name, (seconds, characters) in sums.items() if characters}
+            sums[name] = (before[0] + one.seconds, before[1] + text_bytes)
+    return {name: seconds / text_bytes for name, (seconds, text_bytes) in sums.items() if text_bytes}
 
 
 def _stand(entry: Mapping[str, Any], found: _Found, rates: Mapping[str, float]) -> Stand:
     left: float | None = 0.0
     if found.state not in {"done", "failed", "blocked"}:
         rate = rates.get(entry["task"], rates.get(""))
-        left = None if rate is None else rate * entry["characters"] * (1.0 - found.step / entry["steps"])
+        left = None if rate is None else rate * entry["bytes"] * (1.0 - found.step / entry["steps"])
     return Stand(
         key=entry["key"],
         role=entry["role"],
@@ -249,6 +248,7 @@ def _stand(entry: Mapping[str, Any], found: _Found, rates: Mapping[str, float]) 
         left=left,
         saved=found.saved,
         reason=found.reason,
+        note=found.note,
     )
 
 

@@ -1,6 +1,7 @@
-"""How far a study is, told from its folder alone: done, begun, failed, blocked, left, and how long the rest takes."""
+"""How far a study is, told from its folder alone: what is done, running, failed or left, and how long that takes."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,10 +14,14 @@ from typer.testing import CliRunner, Result
 
 from tests.small_study import small_study
 from xfer_bench.cli.status import status, status_lines
+from xfer_bench.durable import write_json
 from xfer_bench.errors import ResultsError, StudyError
 from xfer_bench.pipeline import Place, Prepared, evaluate_study, train_study
 from xfer_bench.progress import Update
-from xfer_bench.status import FAILED, PLAN, Status, record, status_of
+from xfer_bench.status import PLAN, Status, record, status_of
+from xfer_bench.training.checkpoints import LINEAGE
+from xfer_bench.training.locks import held, lock_of
+from xfer_bench.training.outcomes import FAILED
 
 
 class Stop(Exception):  # noqa: N818
@@ -78,13 +83,13 @@ def test_time_goes_by_the_characters_of_stages_on_the_same_task(place: Place) ->
     entries = {entry["key"]: entry for entry in plan["stages"]}
     copa = [stage for stage in found.stages if stage.task == "copa"]
     taken = sum(stage.seconds or 0.0 for stage in copa if stage.seconds)
-    seen = sum(entries[stage.key]["characters"] * stage.step / stage.steps for stage in copa if stage.seconds)
+    seen = sum(entries[stage.key]["bytes"] * stage.step / stage.steps for stage in copa if stage.seconds)
     for stage in copa[1:]:
-        whole = entries[stage.key]["characters"] * taken / seen
+        whole = entries[stage.key]["bytes"] * taken / seen
         assert stage.left == pytest.approx(whole * (1 - stage.step / stage.steps))
     # Twice as long a text takes twice as long, also on a task that nothing is known of yet.
     siqa = next(stage for stage in found.stages if stage.task == "siqa")
-    assert siqa.left == pytest.approx(entries[siqa.key]["characters"] * taken / seen)
+    assert siqa.left == pytest.approx(entries[siqa.key]["bytes"] * taken / seen)
 
 
 def test_without_any_stage_nothing_tells_the_time(half: tuple[Prepared, Place], tmp_path: Path) -> None:
@@ -116,6 +121,29 @@ def test_a_failed_stage_blocks_those_after_it_and_costs_no_more_time(
     assert "1 done, 1 begun, 1 failed, 1 blocked, 2 left" in text
     (work / FAILED).write_text("{")
     assert "failed.json cannot be read" in next(one for one in stand(place).stages if one.key == stage.key).reason
+
+
+def test_a_stage_whose_lock_is_held_is_running(half: tuple[Prepared, Place], place: Place) -> None:
+    begun, left = (place.store.work(half[0].plan.stages[position].key) for position in (1, 2))
+    (begun / FAILED).write_text(json.dumps({"reason": "it is being tried again"}))
+    with held(lock_of(begun)), held(lock_of(left)):
+        found = stand(place)
+        assert [stage.state for stage in found.stages] == ["done", "running", "running", *["left"] * 3]
+        assert [stage.step for stage in found.stages[1:3]] == [2, 0]
+        assert all(stage.left for stage in found.stages[1:])
+        assert {stage.note for stage in found.stages[1:3]} == {f"process {os.getpid()} trains it now"}
+        text = asked(place.out).stdout
+    assert f"running {half[0].plan.stages[1].key[:8]}: process {os.getpid()} trains it now" in text
+    assert "1 done, 2 running, 3 left" in text
+    assert [stage.state for stage in stand(place).stages[1:3]] == ["failed", "left"]
+
+
+def test_a_result_that_answers_everything_alike_is_done_and_said(half: tuple[Prepared, Place], place: Place) -> None:
+    key = half[0].plan.stages[0].key
+    file = place.store.path(key) / LINEAGE
+    write_json(file, json.loads(file.read_text()) | {"development_majority": 100.0})
+    assert stand(place).stages[0].state == "done"
+    assert f"done {key[:8]}: collapsed: it answers every development item alike" in asked(place.out).stdout
 
 
 def test_a_state_that_was_not_sealed_counts_for_nothing(half: tuple[Prepared, Place], place: Place) -> None:

@@ -156,7 +156,7 @@ def test_a_budget_of_tokens_ends_the_stage_by_tokens(sources: Sources) -> None:
     assert stage.most_steps == 60 // 8
     # A rough number until the sequences are cut into tokens.
     assert 1 <= stage.steps <= stage.most_steps
-    with pytest.raises(StudyError, match=r"1,000,000 tokens, and its sequences have .* characters"):
+    with pytest.raises(StudyError, match=r"1,000,000 tokens, and its sequences have .* bytes"):
         planned(sources, StageSpec(task="siqa"), budget=Budget(hold="tokens", amount=10**6), recipe=recipe)
     again = Budget(hold="tokens", amount=10**6, upsample=True)
     assert stage_of(planned(sources, StageSpec(task="siqa"), budget=again, recipe=recipe)).recipe.epochs > 1000

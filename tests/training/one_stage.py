@@ -14,6 +14,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from transformers.models.bert.modeling_bert import BertEncoder
 
 from tests.small_study import STUDY, small_mirror, small_model
+from xfer_bench.errors import TrainingError
 from xfer_bench.pipeline import Place, Prepared, prepare, train_study
 from xfer_bench.progress import Progress, Update, silent
 from xfer_bench.recipes import Recipe
@@ -71,7 +72,10 @@ class Stages:
 
     def train(self, name: str, *, progress: Progress = silent, **recipe: Any) -> Checkpoint:
         """The stage's checkpoint, in a store of that name."""
-        (checkpoint,) = train_study(self.prepared(**recipe), self.place(name), progress=progress).values()
+        trained = train_study(self.prepared(**recipe), self.place(name), progress=progress, retry_failed=True)
+        for failure in trained.failures:
+            raise TrainingError(f"{failure.label}: {failure.reason}")
+        (checkpoint,) = trained.values()
         return checkpoint
 
     def train_two(self, name: str, *, head: str, **recipe: Any) -> tuple[Checkpoint, Checkpoint]:

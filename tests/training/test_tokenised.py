@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -29,7 +30,8 @@ class Counting(PreTrainedTokenizerFast):
 
 def counting(words: str = WORDS, *, typed: bool = False) -> Counting:
     made = tiny_tokenizer([words])
-    self = Counting(tokenizer_object=made.backend_tokenizer, pad_token="<pad>", unk_token="<unk>")
+    kind: Any = Counting
+    self: Counting = kind(tokenizer_object=made.backend_tokenizer, pad_token="<pad>", unk_token="<unk>")
     self.model_input_names = ["input_ids", *(["token_type_ids"] if typed else []), "attention_mask"]
     Counting.calls = 0
     return self
@@ -166,6 +168,20 @@ def test_use_keeps_it_fresh(tmp_path: Path) -> None:
     os.utime(file, (0, 0))
     sequences_of(ROWS, tokenizer, max_length=128, folder=tmp_path)
     assert file.stat().st_mtime > 1e9
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_renumbered_sequences_have_other_ids_and_nothing_else(tmp_path: Path, *, writable: bool) -> None:
+    folder = tmp_path / "tokens"
+    if not writable:
+        folder.touch()
+    found = sequences_of(ROWS, counting(typed=True), max_length=128, folder=folder)
+    number = np.random.default_rng(0).permutation(int(found.flat.max()) + 1)
+    other = found.renumbered(number)
+    assert [*other.input_ids] == [number[ids].tolist() for ids in found.input_ids]
+    assert {**plain(other), "ids": None} == {**plain(found), "ids": None}
+    assert [*found.input_ids] == encode(ROWS, counting(), max_length=128).input_ids
+    assert found.offsets.tolist() == np.cumsum([0, *found.lengths]).tolist()
 
 
 def test_ragged_lists_are_called_by_position_like_any_other() -> None:

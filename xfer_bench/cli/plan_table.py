@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xfer_bench.cli.quantities import duration, size
 from xfer_bench.costs import StageCost, checkpoint_bytes, costs_of
 from xfer_bench.pipeline import Prepared
 from xfer_bench.training.checkpoints import Store
+
+if TYPE_CHECKING:
+    from xfer_bench.training.estimate import Rate
 
 # What a device is assumed to sustain, for an estimate of the order of magnitude only (operations per second).
 _RATES = {"two CPU cores": 1.5e11, "a data-centre GPU": 1.5e14}
@@ -15,10 +19,10 @@ _HEAD = ("stage", "role", "data", "seed", "examples", "steps", "seen", "~tokens"
 _RIGHT = {"seed", "examples", "steps", "seen", "~tokens"}
 
 
-def plan_lines(prepared: Prepared, store: Store, *, per_character: float | None = None) -> list[str]:
+def plan_lines(prepared: Prepared, store: Store, *, rate: "Rate | None" = None) -> list[str]:
     """One line a stage, then the sums and what they cost.
 
-    per_character: seconds, as measured on this machine; without them the cost is a rough one.
+    rate: as measured on this machine; without one the cost is a rough one.
     """
     costs = costs_of(prepared.plan, origin=Path(prepared.origin.path), store=store)
     rows = [_cells(cost, prepared.origin.name) for cost in costs]
@@ -31,7 +35,7 @@ def plan_lines(prepared: Prepared, store: Store, *, per_character: float | None 
         f"{len(prepared.plan.runs)} runs, {len(costs)} stages ({shared} shared by several runs), "
         f"{len(costs) - len(left)} done, {sum(cost.stage.steps for cost in left):,} steps left"
     )
-    lines += _time(left, per_character)
+    lines += _time(left, rate)
     lines += _disk(prepared, costs, store)
     for evaluation in prepared.plan.evaluations:
         lines.append(
@@ -85,12 +89,15 @@ def _parts(cost: StageCost) -> list[str]:
     return [f"{', '.join(cost.arms)}: {'; '.join(shares)}"]
 
 
-def _time(left: Sequence[StageCost], per_character: float | None) -> list[str]:
+def _time(left: Sequence[StageCost], rate: "Rate | None") -> list[str]:
     if not left:
         return []
-    if per_character is not None:
-        seconds = per_character * sum(cost.characters for cost in left)
-        return [f"training that is left: about {duration(seconds)} on this machine, one stage after another"]
+    if rate is not None:
+        seconds = rate.per_byte * sum(cost.text_bytes for cost in left)
+        return [
+            f"training that is left: about {duration(seconds)} on this machine, one stage after another "
+            f"({rate.steps} steps took {rate.seconds:.1f} s)"
+        ]
     operations = sum(cost.operations for cost in left)
     if not operations:
         return []

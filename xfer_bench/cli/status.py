@@ -25,9 +25,10 @@ def status(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder that `run` or `train` got as -o.")],
     output: Annotated[Layout, typer.Option("--format", help="How it is printed.")] = Layout.TABLE,
 ) -> None:
-    """Print what of a study is done, begun, failed and left, its disk use, and about how long the rest takes.
+    """Print what of a study is done, running, failed and left, its disk use, and about how long the rest takes.
 
-    Whether a stage that was begun is being trained now is not known here: the table says when it was last saved.
+    A stage that is begun and not running was interrupted: the next `run` or `train` goes on with it. One that failed
+    blocks those after it until --retry-failed.
     """
     from xfer_bench.pipeline import Place
     from xfer_bench.status import status_of
@@ -46,10 +47,12 @@ def status_lines(found: "Status", *, now: float) -> list[str]:
     rows = [_cells(stage, now) for stage in found.stages]
     widths = [max(len(row[place]) for row in [_HEAD, *rows]) for place in range(len(_HEAD))]
     lines = [_line(row, widths) for row in [_HEAD, *rows]]
-    lines += [f"{stage.state} {stage.key[:8]}: {stage.reason}" for stage in found.stages if stage.reason]
+    lines += [
+        f"{stage.state} {stage.key[:8]}: {said}" for stage in found.stages if (said := stage.reason or stage.note)
+    ]
     counts = ", ".join(
         f"{n} {state}"
-        for state in ("done", "begun", "failed", "blocked", "damaged", "left")
+        for state in ("done", "running", "begun", "failed", "blocked", "damaged", "left")
         if (n := found.count(state))
     )
     lines.append(f"{found.study}: {len(found.stages)} stages: {counts}")
@@ -67,7 +70,7 @@ _HEAD = ("stage", "role", "data", "seed", "state", "steps", "time", "arms")
 
 def _cells(stage: "Stand", now: float) -> tuple[str, ...]:
     languages = ",".join(stage.languages) if len(stage.languages) < 4 else f"{len(stage.languages)} languages"
-    partly = stage.state in {"begun", "failed"}
+    partly = stage.state in {"running", "begun", "failed"}
     steps = f"{stage.step:,} of {stage.steps:,}" if partly else f"{stage.step or stage.steps:,}"
     return (
         stage.key[:8],

@@ -2,10 +2,10 @@
 
 from xfer_bench.plan.planner import plan
 from xfer_bench.plan.rows import PartRows, part_rows, rows_of
-from xfer_bench.plan.values import CHARACTERS_PER_TOKEN, Data, Evaluation, Plan, Role, Run, Stage
+from xfer_bench.plan.values import BYTES_PER_TOKEN, Data, Evaluation, Plan, Role, Run, Stage
 
 __all__ = [
-    "CHARACTERS_PER_TOKEN",
+    "BYTES_PER_TOKEN",
     "Data",
     "Evaluation",
     "PartRows",

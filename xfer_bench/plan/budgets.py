@@ -36,11 +36,11 @@ def within(budget: Budget, recipe: Recipe, parts: Sequence[Data], *, epoch: int,
 def _of_tokens(budget: Budget, recipe: Recipe, parts: Sequence[Data], *, share: int, where: str) -> Recipe:
     if share < 1:
         raise StudyError(f"{where}: its share of the budget is no token")
-    there = sum(part.characters for part in parts)
-    # Hardly a token has less than a character. Whether there are enough is counted when the stage is trained.
+    there = sum(part.text_bytes for part in parts)
+    # Hardly a token has less than a byte. Whether there are enough is counted when the stage is trained.
     if share > there and not budget.upsample:
         raise StudyError(
-            f"{where}: its share of the budget is {share:,} tokens, and its sequences have {there:,} characters; "
+            f"{where}: its share of the budget is {share:,} tokens, and its sequences have {there:,} bytes; "
             "lower the budget, or write upsample = true to let them be seen more than once"
         )
     # Surely enough passes, since every example has a token: what is too much is cut off by max_tokens.

@@ -197,7 +197,7 @@ class _Reader:
             raise type(error)(f"{where}: {error}") from None
         if task.name not in self.study.allow_overlap:
             self.leaks.check(rows.training, task.name, target.task, where=where)
-        return data_of(task, wanted, rows, seed=seed, head=head, mlm=mlm)
+        return data_of(task, wanted, rows, seed=seed, head=head, mlm=mlm, longest=recipe.max_length)
 
     def admit(self, asked: PartSpec | MlmSpec, task: Task, target: Target, where: str) -> None:
         """Raises StudyError for a set that may not come before the target, unless what was found in it is left out."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from xfer_bench.errors import StudyError
-from xfer_bench.plan.values import Data, Stage
+from xfer_bench.plan.values import BYTES_PER_TOKEN, Data, Stage
 from xfer_bench.sources.mixture import Wanted, draw
 from xfer_bench.sources.source import Rows, Sources
 from xfer_bench.study import MlmSpec, PartSpec
@@ -80,8 +80,13 @@ def languages_of(task: Task, asked: tuple[str, ...] | None, split: Split, where:
     return asked or offered
 
 
-def data_of(task: Task, wanted: Wanted, rows: PartRows, *, seed: int, head: str, mlm: float | None = None) -> Data:
-    """What the plan keeps of a training set. Its share is the whole stage's until it is known beside the others."""
+def data_of(
+    task: Task, wanted: Wanted, rows: PartRows, *, seed: int, head: str, mlm: float | None, longest: int
+) -> Data:
+    """What the plan keeps of a training set. Its share is the whole stage's until it is known beside the others.
+
+    longest: tokens of a sequence, above which it is cut.
+    """
     training, held_out = rows.training, rows.development
     return Data(
         task=task.name,
@@ -94,7 +99,7 @@ def data_of(task: Task, wanted: Wanted, rows: PartRows, *, seed: int, head: str,
         repository=training.repository,
         revision=training.revision,
         examples=training.frame.height,
-        characters=_characters(training.frame),
+        text_bytes=_text_bytes(training.frame, longest),
         fingerprint=training.fingerprint,
         dropped=training.dropped,
         development_examples=held_out.frame.height if held_out else 0,
@@ -103,8 +108,16 @@ def data_of(task: Task, wanted: Wanted, rows: PartRows, *, seed: int, head: str,
     )
 
 
-def _characters(items: pl.DataFrame) -> int:
-    candidates = pl.col("candidates")
-    # A text without candidates is a sequence, too.
-    repeated = pl.col("text").str.len_chars() * candidates.list.len().clip(lower_bound=1)
-    return int(items.select(repeated.sum() + candidates.explode().str.len_chars().sum()).item())
+def _text_bytes(items: pl.DataFrame, longest: int) -> int:
+    """Of every sequence, cut where the recipe's number of tokens roughly ends."""
+    sizes = items.select(
+        # A text without candidates is a sequence, too.
+        pl.col("text")
+        .str.len_bytes()
+        .repeat_by(pl.col("candidates").list.len().clip(lower_bound=1))
+        .explode()
+        .alias("text"),
+    )["text"]
+    candidates = items["candidates"].explode().str.len_bytes().fill_null(0)
+    whole = sizes + candidates if len(candidates) == len(sizes) else sizes
+    return int(whole.clip(upper_bound=round(longest * BYTES_PER_TOKEN)).sum())

@@ -22,7 +22,7 @@ Role: TypeAlias = Literal["intermediate", "target"]
 MORE_TARGET_DATA = "more_target_data"
 
 # Of subword vocabularies on the languages of the benchmarks, roughly: for estimates only.
-CHARACTERS_PER_TOKEN = 4.0
+BYTES_PER_TOKEN = 4.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Data:
         the tokens that are guessed; else None.
     fingerprint, development_fingerprint: of the training rows and of the held-out rows in the same languages (empty
         for text). examples, development_examples: their numbers; dropped: unusable rows that were left out.
-    characters: of all training sequences.
+    text_bytes: of all training sequences in UTF-8, as far as they are not cut off: what times are estimated by.
     """
 
     task: str
@@ -47,7 +47,7 @@ class Data:
     repository: str
     revision: str
     examples: int
-    characters: int
+    text_bytes: int
     fingerprint: str
     dropped: int
     development_examples: int
@@ -124,7 +124,7 @@ class Stage:
         """Optimiser steps, unless the stage stops early. With a number of tokens to be seen it is an estimate."""
         if self.recipe.max_tokens is None:
             return self.most_steps
-        a_step = self.recipe.batch_size * self.characters_per_example / CHARACTERS_PER_TOKEN
+        a_step = self.recipe.batch_size * self.bytes_per_example / BYTES_PER_TOKEN
         return min(self.most_steps, max(1, math.ceil(self.recipe.max_tokens / a_step)))
 
     @property
@@ -134,9 +134,9 @@ class Stage:
         return min(steps, self.recipe.max_steps or steps)
 
     @property
-    def characters_per_example(self) -> float:
+    def bytes_per_example(self) -> float:
         """On average over the examples that are seen."""
-        return math.fsum(part.share * part.characters / part.examples for part in self.parts)
+        return math.fsum(part.share * part.text_bytes / part.examples for part in self.parts)
 
 
 @dataclass(frozen=True, kw_only=True)

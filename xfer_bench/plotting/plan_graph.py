@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from xfer_bench.plan import Plan, Stage
 
-_BOX = (0.82, 0.62)
-_ROW_INCHES = 0.42
+_BOX = (0.82, 0.74)
+_ROW_INCHES = 0.5
 _SHARED, _ALONE, _EDGE = "#cfe3f3", "#f2f2f2", "0.45"
 
 
@@ -47,7 +47,7 @@ def plan_figure(plan: "Plan", *, model: str) -> "Figure":
         ends = (
             [f"for {', '.join(arms)}"] if stage.role == "intermediate" else [f"{', '.join(arms)} on {runs[0].target}"]
         )
-        _box(axes, places[stage.key], [_name(stage), *ends], colour=_SHARED if len(runs) > 1 else _ALONE)
+        _box(axes, places[stage.key], [stage.task, _details(stage), *ends], colour=_SHARED if len(runs) > 1 else _ALONE)
     axes.set_xlim(-0.5, len(columns) + 0.5)
     axes.set_ylim(-rows, 0)
     return figure
@@ -74,10 +74,10 @@ def _columns(stages: Sequence["Stage"]) -> list[list["Stage"]]:
     return columns
 
 
-def _name(stage: "Stage") -> str:
+def _details(stage: "Stage") -> str:
     languages = stage.languages
     where = languages[0] if len(languages) == 1 else f"{len(languages)} languages"
-    return f"{stage.task} ({where}), {stage.steps:,} steps, seed {stage.data_seed}"
+    return f"{where}, {stage.steps:,} steps, seed {stage.data_seed}"
 
 
 def _box(axes: "Axes", place: tuple[float, float], lines: Sequence[str], *, colour: str) -> None:

@@ -242,14 +242,17 @@ class Study(Value):
             raise ValueError("revision: goes with one model")
         return self
 
+    @property
+    def model_name(self) -> str:
+        """The model's name as a part of a path: what comes after its owner."""
+        return self.model.rstrip("/").rsplit("/", 1)[-1]
+
     def per_model(self) -> tuple["Study", ...]:
         """The study itself, or one for each of its models, named NAME-MODEL: runs of two models are never compared."""
         if self.model:
             return (self,)
-        return tuple(
-            self.model_copy(update={"name": f"{self.name}-{short_name(model)}", "model": model, "models": ()})
-            for model in self.models
-        )
+        alone = (self.model_copy(update={"model": model, "models": ()}) for model in self.models)
+        return tuple(one.model_copy(update={"name": f"{self.name}-{one.model_name}"}) for one in alone)
 
     @property
     def every_arm(self) -> tuple[Arm, ...]:
@@ -282,11 +285,6 @@ class Study(Value):
             first = error.errors()[0]
             key = ".".join(str(part) for part in first["loc"])
             raise StudyError(f"recipe {key or 'as a whole'}: {reason(first, _TABLES)}") from None
-
-
-def short_name(model: str) -> str:
-    """A model's name as a part of a path: what comes after its owner."""
-    return model.rstrip("/").rsplit("/", 1)[-1]
 
 
 # What a key of a study file leads to; the study itself under no key.

@@ -19,16 +19,16 @@ _SCORED = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """seconds: that the timed steps took; characters: that they saw; steps: how many they were."""
+    """seconds: that the timed steps took; text_bytes: that they saw; steps: how many they were."""
 
     seconds: float
-    characters: float
+    text_bytes: float
     steps: int
 
     @property
-    def per_character(self) -> float:
+    def per_byte(self) -> float:
         """Seconds a character, by which other stages' times are estimated."""
-        return self.seconds / self.characters
+        return self.seconds / self.text_bytes
 
 
 def measured_rate(stage: Stage, *, workshop: Workshop) -> Rate:
@@ -54,7 +54,7 @@ def measured_rate(stage: Stage, *, workshop: Workshop) -> Rate:
     timed = steps - warm
     return Rate(
         seconds=times[steps] - times[warm],
-        characters=timed * batch * stage.characters_per_example,
+        text_bytes=timed * batch * stage.bytes_per_example,
         steps=timed,
     )
 
@@ -72,6 +72,4 @@ def _head(rows: Rows, count: int) -> Rows:
 def longest(stages: Sequence[Stage]) -> Stage | None:
     """The stage without a parent that sees most; None where there is none."""
     roots = [stage for stage in stages if stage.parent is None]
-    return max(
-        roots, key=lambda stage: stage.steps * stage.recipe.batch_size * stage.characters_per_example, default=None
-    )
+    return max(roots, key=lambda stage: stage.steps * stage.recipe.batch_size * stage.bytes_per_example, default=None)
