@@ -19,10 +19,17 @@ from xfer_bench.pipeline import Place, Prepared, prepare, train_study
 from xfer_bench.progress import Progress, Update, silent
 from xfer_bench.recipes import Recipe
 from xfer_bench.sources.source import Sources
-from xfer_bench.study import Seeds, Study
+from xfer_bench.study import MlmSpec, PartSpec, Seeds, StageSpec, Study
 from xfer_bench.training.checkpoints import Checkpoint
 
 STEPS = 5
+
+# Three kinds of batches under three heads.
+SEVERAL = StageSpec(
+    parts=(PartSpec(task="copa"), PartSpec(task="lingnli")),
+    sampling="uniform",
+    mlm=MlmSpec(task="tatoeba_text", languages=("et",), share=0.3),
+)
 
 
 class Stop(Exception):  # noqa: N818
@@ -50,11 +57,11 @@ class Stages:
             (self.model / "config.json").write_text(json.dumps(config))
         return self
 
-    def prepared(self, **recipe: Any) -> Prepared:
-        """A study of the baseline alone: one run of one stage."""
-        return self._prepared("none", "fresh", recipe)
+    def prepared(self, *, several: bool = False, **recipe: Any) -> Prepared:
+        """A study of the baseline alone: one run of one stage, of COPA or of several training sets."""
+        return self._prepared("none", "fresh", recipe, train=(SEVERAL,) if several else ())
 
-    def _prepared(self, arm: str, head: str, recipe: dict[str, Any]) -> Prepared:
+    def _prepared(self, arm: str, head: str, recipe: dict[str, Any], *, train: tuple[StageSpec, ...] = ()) -> Prepared:
         file = self.root / f"study-{os.getpid()}.toml"
         file.write_text(STUDY.format(model=self.model))
         study = Study.from_toml(file)
@@ -62,6 +69,7 @@ class Stages:
             "arms": tuple(one for one in study.arms if one.name == arm),
             "recipe": Recipe(**(study.recipe.model_dump(exclude_unset=True) | recipe)),
             "seeds": Seeds(),
+            "targets": tuple(target.model_copy(update={"train": train}) for target in study.targets),
             "head": head,
         }
         return prepare(study.model_copy(update=values), sources=self.sources)

@@ -39,8 +39,10 @@ def together(stages: Stages, name: str, *, sequences: int = 0, **recipe: Any) ->
         ({}, 4, 2),
         ({"lora": {"rank": 2}, "keep": {"every": 2}}, 0, 4),
         ({"selection": "best", "minimum_development": 1, "evaluate_every": 2, "keep": "all"}, 4, 2),
+        ({"several": True, "max_steps": 6}, 0, 4),
+        ({"several": True, "max_steps": 6, "micro_batch": 4}, 0, 4),
     ],
-    ids=["auto", "fixed", "memory", "lora", "best"],
+    ids=["auto", "fixed", "memory", "lora", "best", "parts", "parts-fixed"],
 )
 def test_two_processes_give_the_weights_of_one(
     tmp_path: Path, recipe: dict[str, Any], sequences: int, micro_batch: int
