@@ -35,7 +35,7 @@ MODULES = {module.name for module in pkgutil.walk_packages(xfer_bench.__path__, 
 # The packed forward pass, which is several files.
 HEAVY |= {name for name in MODULES if name.startswith("xfer_bench.models.ragged")}
 # All of training but what is asked of finished stages.
-_FINISHED = {"ancestry", "checkpoints", "keeping", "source"}
+_FINISHED = {"ancestry", "board", "checkpoints", "crew", "keeping", "locks", "outcomes", "source", "worker"}
 HEAVY |= {name for name in MODULES if name.startswith("xfer_bench.training.") and name.split(".")[-1] not in _FINISHED}
 LIGHT_ROOMS = sorted({name.split(".")[1] for name in MODULES - HEAVY})
 COMMANDS = [[str(command.name)] for command in app.registered_commands]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from xfer_bench.errors import XferBenchError
     from xfer_bench.evaluation.sweep import Evaluator, evaluate
     from xfer_bench.metrics import accuracy, transfer_gains
-    from xfer_bench.pipeline import Place, evaluate_study, prepare, train_study
+    from xfer_bench.pipeline import Place, evaluate_study, prepare, run, train_study
     from xfer_bench.results import Results
     from xfer_bench.sources.source import Sources
     from xfer_bench.stats.comparisons import compare
@@ -37,6 +37,7 @@ _HOMES = {
     "evaluate": "evaluation.sweep",
     "evaluate_study": "pipeline",
     "prepare": "pipeline",
+    "run": "pipeline",
     "score_intervals": "stats.scores",
     "train_study": "pipeline",
     "transfer_gains": "metrics",
@@ -56,6 +57,7 @@ __all__ = [
     "evaluate",
     "evaluate_study",
     "prepare",
+    "run",
     "score_intervals",
     "train_study",
     "transfer_gains",

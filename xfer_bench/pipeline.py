@@ -170,8 +170,7 @@ def run(
     data_root: a local mirror of the data sets. jobs, retry_failed: as in `train_study`. progress: bars in a terminal
     or a notebook. What is finished already is not done again.
 
-        from xfer_bench import Study, compare
-        from xfer_bench.pipeline import run
+        from xfer_bench import Study, compare, run
         done = run(Study.from_toml("study.toml"), out="runs/mine", jobs=2)
         print(done.trained.failures, compare(done.results.predictions()))
 

@@ -50,14 +50,14 @@ def test_the_tree_tells_every_stage(child: Path) -> None:
     assert lines[0].endswith(f"model (content {own['origin']['identity'].removeprefix('sha256-')[:8]})")
     assert lines[1] == f"└─ {before['key'][:8]}  intermediate: siqa in en"
     assert f"   └─ {own['key'][:8]}  target: copa in en" in lines
-    assert "   │  40 examples, 5 steps, " in text
+    assert "   │  saw 40 examples, 5 steps, " in text
     for one in (own, before):
         accuracy = f"{one['development_accuracy']:.1f} on {one['development_items']} items (chance {one['chance']:.1f})"
         assert f"development accuracy {accuracy}" in text
         assert f"torch {one['versions']['torch']}" in text
         assert f"files: {len(one['files'])} ok" in text
     assert f"run {own['runs'][0]['run']}" in text
-    assert "seeds: initialisation 0, data order 0, draw 0" in text
+    assert "seeds: initialisation 0, data order 0" in text
     assert all(len(line) <= 120 for line in lines[1:])
 
 

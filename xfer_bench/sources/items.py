@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import polars as pl
@@ -12,6 +13,16 @@ from xfer_bench.sources import holdout
 from xfer_bench.tasks.task import Part, Split, Task
 
 _ROW = "row"
+# How much of a wrong value an error shows.
+_SHOWN = 60
+# What a column may hold instead of what cannot be read.
+_INSTEAD: tuple[Callable[[pl.Expr], pl.Expr], ...] = (
+    lambda column: column.cast(pl.String),
+    lambda column: column.cast(pl.List(pl.String)),
+    lambda column: column.cast(pl.Int64, strict=False),
+    lambda column: pl.when(pl.lit(value=False)).then(column),
+    lambda column: pl.lit("").alias(column.meta.output_name()),
+)
 # Candidates that an item must have.
 _LEAST = {"sequence_classification": 1, "multiple_choice": 2, "masked_lm": 0}
 
@@ -55,11 +66,26 @@ def fingerprint(frame: pl.DataFrame) -> str:
 
 
 def read(raw: pl.DataFrame, *, part: Part, language: str, where: str) -> pl.DataFrame:
-    """Every row as the part's reader gives it, with `row`, its number. Raises SourceError."""
+    """Every row as the part's reader gives it, with `row`, its number.
+
+    Raises SourceError naming the column and the first row that the reader cannot take, as far as they can be told.
+    """
     try:
-        frame = part.read(raw).with_row_index(_ROW)
-    except pl.exceptions.PolarsError as error:
-        raise SourceError(f"{where}: the rows are not what is expected: {_first_line(error)}") from None
+        return _read(raw, part=part, language=language)
+    except (SourceError, pl.exceptions.PolarsError) as error:
+        reason = _first_line(error)
+    # A reader may say by itself which rows, and where.
+    if reason.startswith(where):
+        raise SourceError(reason)
+    blame = _blame(raw, part=part, language=language)
+    if not blame:
+        types = ", ".join(f"{name} ({dtype})" for name, dtype in raw.schema.items())
+        raise SourceError(f"{where}: the rows are not what is expected: {reason}; the columns are {types}")
+    raise SourceError(f"{where}: {blame}{reason}")
+
+
+def _read(raw: pl.DataFrame, *, part: Part, language: str) -> pl.DataFrame:
+    frame = part.read(raw).with_row_index(_ROW)
     if "item" not in frame.columns:
         frame = frame.with_columns(item=pl.col(_ROW).cast(pl.String))
     if "cluster" not in frame.columns:
@@ -68,10 +94,43 @@ def read(raw: pl.DataFrame, *, part: Part, language: str, where: str) -> pl.Data
         frame = frame.with_columns(language=pl.lit(language))
     for name in ("item", "cluster", "language", "text", "candidates"):
         if frame.schema[name] != ITEMS[name]:
-            raise SourceError(f"{where}: the {name} is {frame.schema[name]}; it must be {ITEMS[name]}")
+            raise SourceError(f"the {name} is {frame.schema[name]}; it must be {ITEMS[name]}")
     if not frame.schema["label"].is_integer():
-        raise SourceError(f"{where}: the label is {frame.schema['label']}; it must be an integer")
+        raise SourceError(f"the label is {frame.schema['label']}; it must be an integer")
     return frame
+
+
+def _blame(raw: pl.DataFrame, *, part: Part, language: str) -> str:
+    """The first row that cannot be read and the column that it is for, as the beginning of a message; or nothing.
+
+    A column is to blame when the row can be read with another value in it: one of another type, or none.
+    """
+
+    def readable(rows: pl.DataFrame) -> bool:
+        try:
+            _read(rows, part=part, language=language)
+        except (SourceError, pl.exceptions.PolarsError):
+            return False
+        return True
+
+    if raw.is_empty():
+        return ""
+    first, past = 0, raw.height
+    while past - first > 1:
+        middle = (first + past) // 2
+        first, past = (middle, past) if readable(raw[:middle]) else (first, middle)
+    row = raw[first : first + 1]
+    for name in raw.columns:
+        for instead in _INSTEAD:
+            try:
+                changed = row.with_columns(instead(pl.col(name)))
+            except pl.exceptions.PolarsError:
+                continue
+            if readable(changed):
+                value = repr(row[name].to_list()[0])
+                shown = value if len(value) <= _SHOWN else f"{value[: _SHOWN - 1]}…"
+                return f"row {first}: the column {name!r} holds {shown} ({raw.schema[name]}): "
+    return ""
 
 
 def is_usable(task: Task) -> pl.Expr:

@@ -5,6 +5,8 @@ Nothing is cached: every file is read whole, once, each time it is asked for, so
 """
 
 import io
+import os
+import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -18,7 +20,7 @@ from xfer_bench.errors import SourceError
 # Where a split lies when the README does not say it; the third pattern is the layout of the Hub's Parquet copies.
 _CUSTOMARY = ("{config}/{split}-*", "{config}/{split}.*", "{config}/{split}/*")
 _CUSTOMARY_DEFAULT = ("data/{split}-*", "{split}-*", "{split}.*")
-_SUFFIXES = (".parquet", ".jsonl")
+SUFFIXES = (".parquet", ".jsonl")
 
 README = "README.md"
 
@@ -28,18 +30,47 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # The branch where the Hub keeps a Parquet copy of a repository that consists of a loading script.
 PARQUET_COPY = "refs/convert/parquet"
 
+# Where the Hub's own programs note, for every file that they bring into a folder, the commit it is of.
+_NOTES = Path(".cache", "huggingface", "download")
+_COMMIT = re.compile("[0-9a-f]{40}")
+
+
+def holds(root: Path, repository: str) -> bool:
+    """Whether the mirror has a folder for this repository. Raises SourceError when it cannot be read."""
+    folder = root / repository
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise SourceError(f"{repository}: {folder} is a file; it must be the repository's folder")
+        if not folder.is_dir():
+            return False
+        with os.scandir(folder):
+            return True
+    except OSError as error:
+        raise SourceError(f"{repository}: {folder} cannot be read: {error.strerror or error}") from None
+
+
+def commit(root: Path, *, repository: str, config: str, split: str) -> str:
+    """The commit on the Hub that the split's files are of; empty unless they were downloaded from there."""
+    folder = root / repository
+    found = {_noted(folder, path) for path in files(root, repository=repository, config=config, split=split)}
+    return found.pop() if len(found) == 1 else ""
+
+
+def _noted(folder: Path, path: Path) -> str:
+    note = folder / _NOTES / f"{path.relative_to(folder).as_posix()}.metadata"
+    try:
+        first = note.read_text(encoding="utf-8").partition("\n")[0].strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return first if _COMMIT.fullmatch(first) else ""
+
 
 def files(root: Path, *, repository: str, config: str, split: str) -> tuple[Path, ...]:
     """The files of one split, in order. Raises SourceError when there are none, saying what there is."""
     folder = root / repository
-    declared = _declared(folder, repository)
-    if declared and config not in declared:
-        raise SourceError(f"{repository} in {root}: no configuration {config!r}; it has {', '.join(sorted(declared))}")
-    splits = declared.get(config) or {}
-    if splits and split not in splits:
-        raise SourceError(f"{repository} ({config}) in {root}: no split {split!r}; it has {', '.join(sorted(splits))}")
-    customary = _CUSTOMARY + (_CUSTOMARY_DEFAULT if config == "default" else ())
-    patterns = splits.get(split) or tuple(pattern.format(config=config, split=split) for pattern in customary)
+    patterns = patterns_of(
+        _declared(folder, repository), repository=repository, config=config, split=split, place=str(root)
+    )
     found = tuple(dict.fromkeys(path for pattern in patterns for path in _matching(folder, pattern)))
     if not found:
         script = next(folder.glob("*.py"), None)
@@ -49,6 +80,23 @@ def files(root: Path, *, repository: str, config: str, split: str) -> tuple[Path
             f"looked for {', '.join(patterns)}; there is {_present(folder, config)}{hint}"
         )
     return found
+
+
+def patterns_of(
+    declared: Mapping[str, Mapping[str, tuple[str, ...]]], *, repository: str, config: str, split: str, place: str
+) -> tuple[str, ...]:
+    """Patterns of the split's files, as the README declares them or where they customarily lie.
+
+    declared: what `declared_by` gives. place: what errors call where the repository is. Raises SourceError for a
+    configuration or a split that the README declares not to be there.
+    """
+    if declared and config not in declared:
+        raise SourceError(f"{repository} in {place}: no configuration {config!r}; it has {', '.join(sorted(declared))}")
+    splits = declared.get(config) or {}
+    if splits and split not in splits:
+        raise SourceError(f"{repository} ({config}) in {place}: no split {split!r}; it has {', '.join(sorted(splits))}")
+    customary = _CUSTOMARY + (_CUSTOMARY_DEFAULT if config == "default" else ())
+    return splits.get(split) or tuple(pattern.format(config=config, split=split) for pattern in customary)
 
 
 def read(root: Path, *, repository: str, config: str, split: str, columns: tuple[str, ...]) -> pl.DataFrame:
@@ -84,7 +132,7 @@ def _read_file(path: Path, *, where: str, columns: tuple[str, ...]) -> pl.DataFr
 
 
 def _matching(folder: Path, pattern: str) -> Iterator[Path]:
-    yield from sorted(path for path in folder.glob(pattern) if path.suffix in _SUFFIXES and path.is_file())
+    yield from sorted(path for path in folder.glob(pattern) if path.suffix in SUFFIXES and path.is_file())
 
 
 def _present(folder: Path, config: str) -> str:
@@ -101,11 +149,18 @@ def _declared(folder: Path, repository: str) -> dict[str, dict[str, tuple[str, .
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"{repository}: {folder / README} cannot be read: {_first_line(error)}") from None
+    return declared_by(text, where=f"{repository}: the configs in {folder / README}")
+
+
+def declared_by(text: str, *, where: str) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Configuration to split to path patterns, as a README's front matter declares them; empty when it does not.
+
+    Raises SourceError, beginning with `where`, for a front matter that cannot be read.
+    """
     try:
         return _configs(text)
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
-        message = _first_line(error)
-        raise SourceError(f"{repository}: the configs in {folder / README} cannot be read: {message}") from None
+        raise SourceError(f"{where} cannot be read: {_first_line(error)}") from None
 
 
 @lru_cache(maxsize=64)  # A request asks once a language, and YAML takes its time.

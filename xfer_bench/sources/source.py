@@ -1,7 +1,7 @@
 """The one door to rows: which place holds a task's rows, and the rows, checked.
 
 A repository comes from the first of these places that applies: the embedded data, the local mirror (when it has the
-repository's folder, and then it alone), the Hub.
+repository's folder, and then it alone), the Hub. Rows that are not the pinned ones are refused.
 """
 
 import os
@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from xfer_bench.errors import SourceError, TaskError
-from xfer_bench.sources import embedded, holdout, hub, items, mirror
+from xfer_bench.sources import catalogue, embedded, holdout, hub, items, mirror, pins
 from xfer_bench.tasks.task import TRAIN, VALIDATION, Part, Split, Task
 
 VARIABLE = "XFER_BENCH_DATA"
@@ -22,7 +22,8 @@ VARIABLE = "XFER_BENCH_DATA"
 class Rows:
     """Rows ready to be encoded, and where they come from.
 
-    frame: ITEMS. repository, revision: their source; the revision is empty where none is known (a local mirror).
+    frame: ITEMS. repository, revision: their source; the revision is the commit on the Hub, empty where it is not
+    known (a local mirror that did not come from there).
     fingerprint: hexadecimal SHA-256 of the frame's content. dropped: unusable rows that were left out.
     """
 
@@ -45,10 +46,11 @@ class Sources:
 
         Without development rows of its own, a training set's `validation` is the tenth that is held out of `train`.
         Raises TaskError when the task has no such language or split, SourceError when the rows cannot be had or are
-        damaged.
+        damaged or changed.
         """
-        part = _part(task, language, split)
+        part = part_of(task, language, split)
         raw, revision = self.raw(part, language)
+        _check_unchanged(raw, revision, part=part, language=language)
         read = items.usable(raw, task=task, part=part, language=language, split=split)
         return Rows(
             frame=read.frame,
@@ -76,19 +78,19 @@ class Sources:
 
         No row is read. None when it cannot be told, as for whatever is newest on the Hub. Raises as `rows` does.
         """
-        part = _part(task, language, split)
-        root, config = self._root(part), _config(part, language)
+        part = part_of(task, language, split)
+        root, config, revision = self._root(part), config_of(part, language), _pinned(part)
         if root is None:
-            return [part.repository, part.revision, config, _upstream(part)] if part.revision else None
-        files = mirror.files(root, repository=part.repository, config=config, split=_upstream(part))
+            return [part.repository, revision, config, split_of(part)] if revision else None
+        files = mirror.files(root, repository=part.repository, config=config, split=split_of(part))
         return [[str(file), *_times(file)] for file in (root / part.repository / mirror.README, *files)]
 
     def _availability(self, task: Task, split: Split, language: str) -> str:
         try:
-            part = _part(task, language, split)
+            part = part_of(task, language, split)
             root = self._root(part)
             if root is not None:
-                mirror.files(root, repository=part.repository, config=_config(part, language), split=_upstream(part))
+                mirror.files(root, repository=part.repository, config=config_of(part, language), split=split_of(part))
                 return "embedded" if part.repository in embedded.REPOSITORIES else "mirror"
             reason = hub.absent(part.repository)
         except (SourceError, TaskError) as error:
@@ -96,25 +98,28 @@ class Sources:
         return f"unavailable: {reason}" if reason else "hub"
 
     def raw(self, part: Part, language: str) -> tuple[pl.DataFrame, str]:
-        """The repository's own rows of a part, and its revision on the Hub. Raises SourceError."""
-        root, config, split = self._root(part), _config(part, language), _upstream(part)
+        """The repository's own rows of a part, whether they are the pinned ones or not, and their commit on the Hub.
+
+        The commit is empty where it is not known. Raises SourceError.
+        """
+        root, config, split = self._root(part), config_of(part, language), split_of(part)
         if root is not None:
             frame = mirror.read(root, repository=part.repository, config=config, split=split, columns=part.columns)
-            return frame, ""
-        answer = hub.read(part.repository, config=config, split=split, revision=part.revision, columns=part.columns)
+            return frame, mirror.commit(root, repository=part.repository, config=config, split=split)
+        answer = hub.read(part.repository, config=config, split=split, revision=_pinned(part), columns=part.columns)
         return answer.frame, answer.revision
 
     def _root(self, part: Part) -> Path | None:
         """The folder to read the part from like a mirror; None for the Hub."""
         if part.repository in embedded.REPOSITORIES:
             return embedded.root()
-        if self.data_root is not None and (self.data_root / part.repository).is_dir():
+        if self.data_root is not None and mirror.holds(self.data_root, part.repository):
             return self.data_root
         if part.upstream:
             place = f" ({self.data_root} lacks it)" if self.data_root is not None else ""
             raise SourceError(
                 f"{part.repository} has no loadable twin on the Hub; it comes from {part.upstream}, and needs a local "
-                f"mirror that holds it{place}: --data-root DIR or {VARIABLE}=DIR"
+                f"mirror that holds it{place}: --data-root DIR or {VARIABLE}=DIR; `xfer-bench data prefetch` tells how"
             )
         return None
 
@@ -134,7 +139,8 @@ def resolve_data_root(option: Path | None) -> Path | None:
     return folder
 
 
-def _part(task: Task, language: str, split: Split) -> Part:
+def part_of(task: Task, language: str, split: Split) -> Part:
+    """The part that holds these rows of a task; those of `validation` may be held out of `train`. Raises TaskError."""
     if language not in task.languages:
         raise TaskError(f"{task.name} has no language {language!r}; it has {', '.join(task.languages)}")
     wanted = TRAIN if split == VALIDATION and holdout.replaces_validation(task, language) else split
@@ -158,9 +164,24 @@ def _languages(task: Task, split: Split) -> tuple[str, ...]:
     return task.languages_of(TRAIN if held_out else split)
 
 
-def _config(part: Part, language: str) -> str:
+def config_of(part: Part, language: str) -> str:
+    """The configuration that holds the part's rows in this language."""
     return part.config.format(language=language)
 
 
-def _upstream(part: Part) -> str:
+def split_of(part: Part) -> str:
+    """The split's name in the repository."""
     return part.upstream_split or part.split
+
+
+def _pinned(part: Part) -> str:
+    return part.revision or catalogue.revision(part.repository)
+
+
+def _check_unchanged(raw: pl.DataFrame, revision: str, *, part: Part, language: str) -> None:
+    """Rows of the Hub are pinned by their commit, all others by their content."""
+    repository, config, split = part.repository, config_of(part, language), split_of(part)
+    if revision:
+        pins.check_revision(revision, pinned=_pinned(part), repository=repository, config=config, split=split)
+    else:
+        pins.check_rows(raw, repository=repository, config=config, split=split)

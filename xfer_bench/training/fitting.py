@@ -11,7 +11,7 @@ import torch
 from accelerate.state import AcceleratorState
 from transformers import TrainingArguments
 
-from xfer_bench.errors import TrainingError
+from xfer_bench.errors import OutOfMemoryError, TrainingError
 from xfer_bench.metrics import INTERMEDIATE
 from xfer_bench.models.encoding import encode
 from xfer_bench.models.heads import freeze, quiet
@@ -123,6 +123,8 @@ def fit(
         "development_items": job.development_items,
         "seconds": job.reporter.seconds,
         "device": device.type,
+        # In whose order a CPU adds up, which decides the last bits.
+        "threads": torch.get_num_threads(),
         "precision": precision,
         "micro_batch": job.division.per_pass,
         "selection": recipe.selection if job.selects else "last",
@@ -235,7 +237,7 @@ def _trained(job: _Job, *, bf16: bool) -> dict[str, Any]:
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise TrainingError(f"{job.reporter.label}: out of memory ({str(error).splitlines()[0]})") from None
+        raise OutOfMemoryError(f"{job.reporter.label}: out of memory ({str(error).splitlines()[0]})") from None
     # What is measured from here on is no step of the training.
     trainer.remove_callback(keeper)
     if job.adapted:

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from transformers import PrinterCallback, Trainer
 from transformers.trainer_utils import EvalPrediction
 
-from xfer_bench.errors import TrainingError
+from xfer_bench.errors import OutOfMemoryError, TrainingError
 from xfer_bench.models.multitask import GUESSED
 from xfer_bench.training.batches import Mixture
 from xfer_bench.training.checkpoints import sealed
@@ -128,7 +128,7 @@ class StageTrainer(Trainer):
             model.zero_grad()
             before.restore()
             if not self.division.halve():
-                raise TrainingError(self._too_large(batch))
+                raise OutOfMemoryError(self._too_large(batch))
 
     def _tried(self, model: Any, batch: dict[str, Any]) -> torch.Tensor | None:
         """The loss of the batch, its gradient being added up; None where memory did not suffice, on any device."""
