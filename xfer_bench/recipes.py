@@ -56,6 +56,9 @@ class Recipe(Value):
         `selection`'s measure where the result is the other one, `all` that are saved on the way (every
         `evaluate_every` steps where the stage selects, else every `save_every`), or { every = n } optimiser steps.
     keep_at_most: where they would be more, so many times the distance lies between them that they are not.
+    report_to: whatever else the Trainer is to report to, by its own names, such as `tensorboard` and `wandb`; a log in
+        plain JSON is always written.
+    deterministic: on a GPU, only algorithms that give the same result every time; slower (docs/determinism.md).
     """
 
     learning_rate: float = Field(default=2e-5, gt=0, lt=1)
@@ -80,6 +83,8 @@ class Recipe(Value):
     save_every: int = Field(default=500, ge=1)
     keep: Literal["result", "last", "best", "all"] | Every = "result"
     keep_at_most: int = Field(default=20, ge=1)
+    report_to: tuple[Name, ...] = ()
+    deterministic: bool = False
 
     # What is one of several kinds is read here: of a union pydantic would tell every kind's complaint.
     @field_validator("micro_batch", mode="before")
@@ -114,8 +119,8 @@ class Recipe(Value):
         return self
 
     def deciding(self) -> dict[str, Any]:
-        """The fields that a stage's checkpoints depend on: all but how a batch is divided to fit into memory."""
-        return self.model_dump(exclude={"micro_batch"})
+        """The fields that a stage's checkpoints depend on: not how a batch is divided, nor who is told."""
+        return self.model_dump(exclude={"micro_batch", "report_to"})
 
 
 def _table(kind: type[Value], value: Any, wanted: str) -> Value:

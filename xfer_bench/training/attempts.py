@@ -17,7 +17,7 @@ from xfer_bench.errors import CheckpointError, OutOfMemoryError, TrainingError
 from xfer_bench.plan import Stage
 from xfer_bench.progress import Progress, Update, silent
 from xfer_bench.training.checkpoints import Checkpoint, drop_states
-from xfer_bench.training.fitting import FINISHED
+from xfer_bench.training.job import FINISHED
 from xfer_bench.training.locks import Holder, held, lock_of
 from xfer_bench.training.outcomes import (
     FAILED,

@@ -49,7 +49,9 @@ def measured_rate(stage: Stage, *, workshop: Workshop) -> Rate:
         times.setdefault(int(update.done), time.monotonic())
 
     with tempfile.TemporaryDirectory() as folder:
-        fit(brief, start(brief, workshop), tasks=workshop.tasks, rows=rows, work=Path(folder), progress=note)
+        work = Path(folder) / ".work" / "probe"
+        work.mkdir(parents=True)
+        fit(brief, start(brief, workshop), tasks=workshop.tasks, rows=rows, work=work, progress=note)
     warm = min(_WARM, steps - 1)
     timed = steps - warm
     return Rate(

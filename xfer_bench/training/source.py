@@ -7,8 +7,8 @@ from xfer_bench.digest import source_digest
 
 # All of this room but what only reads finished stages.
 _DECIDING = (
-    "adapting", "batches", "callbacks", "fitting", "keeping", "memory", "objective", "order", "probe", "stages",
-    "trainer",
+    "adapting", "arguments", "batches", "callbacks", "determinism", "fitting", "job", "keeping", "material", "memory",
+    "objective", "order", "probe", "stages", "tokenised", "trainer",
 )  # fmt: skip
 
 

@@ -19,7 +19,9 @@ from xfer_bench.progress import Progress, silent
 from xfer_bench.sources.source import Sources
 from xfer_bench.tasks import Task
 from xfer_bench.training.checkpoints import Checkpoint, Store
-from xfer_bench.training.fitting import FINISHED, fit
+from xfer_bench.training.fitting import fit
+from xfer_bench.training.job import FINISHED
+from xfer_bench.training.logs import deliver_log
 
 _LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "datasets", "polars", "numpy")
 
@@ -64,6 +66,7 @@ def train(stage: Stage, *, workshop: Workshop, progress: Progress = silent) -> C
         with quiet():
             headed.model.save_pretrained(finished)
             headed.tokenizer.save_pretrained(finished)
+        deliver_log(work, finished)
         store.publish(stage, finished, _lineage(stage, headed, facts, workshop))
     if together:
         distributed.barrier()

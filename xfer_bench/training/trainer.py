@@ -88,8 +88,11 @@ class StageTrainer(Trainer):
         return found
 
     def _development_items(self) -> list[list[int]]:
-        ends = [*self.development.starts[1:], sum(map(len, self.development.lengths))]
-        return [list(range(start, end)) for start, end in zip(self.development.starts, ends, strict=True)]
+        """By part, the longest first, so that items of like length share a batch."""
+        return [
+            [start + int(item) for item in np.argsort(-np.asarray(lengths), kind="stable")]
+            for start, lengths in zip(self.development.starts, self.development.lengths, strict=True)
+        ]
 
     def compute_loss(
         self,

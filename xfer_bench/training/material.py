@@ -1,0 +1,69 @@
+"""What a stage is trained on: the batches of its parts, and the order in which they are seen."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from xfer_bench.errors import TrainingError
+from xfer_bench.models.multitask import Learner
+from xfer_bench.plan import PartRows, Stage
+from xfer_bench.tasks import Task
+from xfer_bench.training.batches import Batches, Mixture, TextBatches
+from xfer_bench.training.order import Amount, order_of
+from xfer_bench.training.tokenised import sequences_of
+
+
+def mixtures_of(
+    stage: Stage, learner: Learner, tasks: Mapping[str, Task], rows: Sequence[PartRows], *, tokens: Path
+) -> tuple[Mixture, Mixture]:
+    """The batches of the training rows, and of the development rows of the labelled parts."""
+    main = learner.main
+    longest = min(stage.recipe.max_length, main.longest)
+    encode = partial(sequences_of, tokenizer=main.tokenizer, max_length=longest, folder=tokens)
+    training: list[Batches | TextBatches] = []
+    development: list[Batches | TextBatches] = []
+    for part, one in zip(stage.parts, rows, strict=True):
+        sequences = encode(one.training.frame)
+        if part.mlm is not None or one.development is None:
+            text = TextBatches(
+                sequences=sequences,
+                tokenizer=main.tokenizer,
+                probability=part.mlm or 0.0,
+                pad_id=main.pad_id,
+                seed=stage.data_seed,
+            )
+            training.append(text)
+            continue
+        form = tasks[part.task].format
+        held_out = encode(one.development.frame)
+        for batches, of, frame in (
+            (training, sequences, one.training.frame),
+            (development, held_out, one.development.frame),
+        ):
+            batches.append(Batches(sequences=of, labels=frame["label"].to_list(), task_format=form, pad_id=main.pad_id))
+    heads = tuple(part.head for part in stage.parts)
+    return (
+        Mixture(parts=tuple(training), heads=heads),
+        Mixture(parts=tuple(development), heads=heads[: len(development)]),
+    )
+
+
+def order_for(stage: Stage, training: Mixture, label: str) -> list[int]:
+    """Which item is seen when. Raises TrainingError when there are fewer tokens than the recipe asks for."""
+    recipe = stage.recipe
+    amount = Amount(
+        batch_size=recipe.batch_size,
+        examples=max(1, round(stage.epoch * recipe.epochs)),
+        steps=stage.most_steps,
+        tokens=recipe.max_tokens,
+    )
+    order = order_of(training.lengths, [part.share for part in stage.parts], amount, seed=stage.data_seed)
+    if recipe.max_tokens is not None:
+        lengths = [length for part in training.lengths for length in part]
+        there = sum(lengths[item] for item in order)
+        if there < recipe.max_tokens:
+            raise TrainingError(
+                f"{label}: its budget is {recipe.max_tokens:,} tokens, and {len(order):,} examples have {there:,}; "
+                "lower the budget, or write upsample = true to let them be seen more than once"
+            )
+    return order
