@@ -98,6 +98,13 @@ def record(planned: Plan, out: Path) -> None:
     write_json(out / PLAN, {"schema": _SCHEMA, "study": planned.study.name, "runs": runs, "stages": stages})
 
 
+def studies_in(out: Path) -> list[Path]:
+    """The folders below which a study was begun: OUT itself, or one for each of its models."""
+    if (out / PLAN).is_file() or not out.is_dir():
+        return [out]
+    return sorted(file.parent for file in out.glob(f"*/{PLAN}")) or [out]
+
+
 def status_of(out: Path, *, store: Store, results: Results) -> Status:
     """How far the study is that was last run into OUT.
 

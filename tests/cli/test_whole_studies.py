@@ -46,6 +46,8 @@ def test_every_model_has_a_study_of_its_own(study: Path, tmp_path: Path) -> None
     command = ("run", study, "-o", out, "--data-root", tmp_path / "mirror", "--set", "seeds={}")
     said(*command, "--set", 'arms=[{name="none"}]', "--dry-run")
     said("train", *command[1:], "--set", 'arms=[{name="none"}]')
+    both = said("status", out)
+    assert both.count("1 runs: 1 trained") == 2
     for name in ("model", "other"):
         assert "1 runs: 1 trained" in said("status", out / name)
         assert len(list((out / name / "checkpoints").glob("*/lineage.json"))) == 1

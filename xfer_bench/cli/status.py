@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xfer_bench.cli.quantities import duration, size
+
 if TYPE_CHECKING:
+    from xfer_bench.pipeline import Place
     from xfer_bench.status import Stand, Status
 
 _WIDTH = 100
@@ -28,18 +31,24 @@ def status(
     """Print what of a study is done, running, failed and left, its disk use, and about how long the rest takes.
 
     A stage that is begun and not running was interrupted: the next `run` or `train` goes on with it. One that failed
-    blocks those after it until --retry-failed.
+    blocks those after it until --retry-failed. A study of several models has a folder for each of them in OUT.
     """
-    from xfer_bench.pipeline import Place
-    from xfer_bench.status import status_of
+    from xfer_bench.status import status_of, studies_in
 
-    place = Place(out=out)
-    found = status_of(place.out, store=place.store, results=place.results)
+    found = [status_of(place.out, store=place.store, results=place.results) for place in map(_place, studies_in(out))]
     if output is Layout.JSON:
-        typer.echo(json.dumps(found.as_json(), indent=2))
+        values = [one.as_json() for one in found]
+        typer.echo(json.dumps(values[0] if len(values) == 1 else values, indent=2))
         return
-    for line in status_lines(found, now=time.time()):
-        typer.echo(line)
+    for one in found:
+        for line in status_lines(one, now=time.time()):
+            typer.echo(line)
+
+
+def _place(out: Path) -> "Place":
+    from xfer_bench.pipeline import Place
+
+    return Place(out=out)
 
 
 def status_lines(found: "Status", *, now: float) -> list[str]:
@@ -58,8 +67,8 @@ def status_lines(found: "Status", *, now: float) -> list[str]:
     lines.append(f"{found.study}: {len(found.stages)} stages: {counts}")
     lines.append(f"{found.runs} runs: {found.trained} trained, {found.scored} scored in every language")
     lines.append(f"training that is left: {_rest(found)}")
-    unfinished = f", {_size(found.unfinished_bytes)} of it in unfinished stages" if found.unfinished_bytes else ""
-    lines.append(f"disk: {_size(found.bytes)}{unfinished}")
+    unfinished = f", {size(found.unfinished_bytes)} of it in unfinished stages" if found.unfinished_bytes else ""
+    lines.append(f"disk: {size(found.bytes)}{unfinished}")
     if found.others:
         lines.append(f"{found.others} finished stages here belong to none of this study's runs")
     return lines
@@ -86,10 +95,10 @@ def _cells(stage: "Stand", now: float) -> tuple[str, ...]:
 
 def _time(stage: "Stand", now: float) -> str:
     if stage.state == "done":
-        return _duration(stage.seconds or 0.0)
+        return duration(stage.seconds or 0.0)
     if stage.saved is not None:
-        return f"saved {_duration(max(0.0, now - stage.saved))} ago"
-    return f"about {_duration(stage.left)}" if stage.left else ""
+        return f"saved {duration(max(0.0, now - stage.saved))} ago"
+    return f"about {duration(stage.left)}" if stage.left else ""
 
 
 def _line(row: tuple[str, ...], widths: list[int]) -> str:
@@ -108,18 +117,4 @@ def _rest(found: "Status") -> str:
     if not found.left:
         return "none"
     known = sum(stage.seconds is not None for stage in found.stages)
-    return f"about {_duration(found.left)}, one stage after another, going by {known} that took their time here"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "KB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
+    return f"about {duration(found.left)}, one stage after another, going by {known} that took their time here"
