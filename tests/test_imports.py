@@ -40,7 +40,7 @@ HEAVY |= {name for name in MODULES if name.startswith("xfer_bench.training.") an
 LIGHT_ROOMS = sorted({name.split(".")[1] for name in MODULES - HEAVY})
 COMMANDS = [[str(command.name)] for command in app.registered_commands]
 COMMANDS += [
-    [str(group.name), str(getattr(command.callback, "__name__", ""))]
+    [str(group.name), str(command.name or getattr(command.callback, "__name__", ""))]
     for group in app.registered_groups
     if group.typer_instance is not None
     for command in group.typer_instance.registered_commands

@@ -31,6 +31,23 @@ REPOSITORIES: Mapping[str, Files] = {
     # A loading script on the main branch; the Parquet copy on its own branch lacks the script.
     "some/script": {"README.md": b"# script\n", "script.py": b"", "en/test/0000.parquet": _parquet(pairs(9))},
 }
+MODELS: Mapping[str, Files] = {
+    "some/model": {
+        "config.json": b"{}",
+        "tokenizer.json": b"{}",
+        "model.safetensors": bytes(range(256)) * 40,
+        "pytorch_model.bin": b"a pickle",
+        "modeling.py": b"raise SystemExit",
+    },
+    "some/pickled": {"config.json": b"{}", "pytorch_model.bin": b"a pickle"},
+}
+# From this many bytes on a file is told by its SHA-256, as those in large-file storage are.
+LARGE = 1000
+
+# What was asked for since a test cleared it: (path, the range that was asked for).
+ASKED: list[tuple[str, str]] = []
+# Path to how many bytes its next answer breaks off after.
+CUT: dict[str, int] = {}
 
 
 class _Hub(BaseHTTPRequestHandler):
@@ -42,47 +59,68 @@ class _Hub(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         kind, *rest = [unquote(part) for part in self.path.split("?")[0].strip("/").split("/")]
+        ASKED.append((self.path, self.headers.get("Range", "")))
         if kind == "datasets" and len(rest) > 3:
-            self._file("/".join(rest[:2]), rest[3], "/".join(rest[4:]))
+            self._file(REPOSITORIES, "/".join(rest[:2]), rest[3], "/".join(rest[4:]))
+        elif rest[1:2] == ["resolve"]:
+            self._file(MODELS, f"{kind}/{rest[0]}", rest[2], "/".join(rest[3:]))
+        elif kind == "api" and rest[0] == "models":
+            self._question(MODELS, "/".join(rest[1:3]), "revision", "main", "")
         elif kind == "api" and rest[0] == "datasets" and len(rest) > 2:
             action, revision = (rest[3], rest[4]) if len(rest) > 4 else ("revision", "main")
-            self._question("/".join(rest[1:3]), action, revision, "/".join(rest[5:]))
+            self._question(REPOSITORIES, "/".join(rest[1:3]), action, revision, "/".join(rest[5:]))
         else:
             self._answer(404)
 
-    def _file(self, repository: str, revision: str, path: str) -> None:
-        if repository not in REPOSITORIES:
+    def _file(self, kept: Mapping[str, Files], repository: str, revision: str, path: str) -> None:
+        if repository not in kept:
             return self._answer(404, headers={"X-Error-Code": "RepoNotFound"})
-        commit, files = _at(repository, revision)
+        commit, files = _at(kept[repository], revision)
         if path not in files:
             return self._answer(404, headers={"X-Error-Code": "EntryNotFound", "X-Repo-Commit": commit})
         tag = hashlib.sha1(files[path]).hexdigest()
-        return self._answer(200, files[path], headers={"X-Repo-Commit": commit, "ETag": f'"{tag}"'})
+        headers = {"X-Repo-Commit": commit, "ETag": f'"{tag}"'}
+        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{len(files[path]) - 1}/{len(files[path])}"
+        return self._answer(206 if start else 200, files[path][start:], headers=headers, most=CUT.pop(path, None))
 
-    def _question(self, repository: str, action: str, revision: str, folder: str) -> None:
-        if repository not in REPOSITORIES:
+    def _question(self, kept: Mapping[str, Files], repository: str, action: str, revision: str, folder: str) -> None:
+        if repository not in kept:
             return self._answer(404, b"{}", headers={"X-Error-Code": "RepoNotFound"})
-        commit, files = _at(repository, revision)
+        commit, files = _at(kept[repository], revision)
         if action == "revision":
-            listing: Any = {"id": repository, "sha": commit, "siblings": [{"rfilename": name} for name in files]}
+            siblings = [{"rfilename": name, **told(content)} for name, content in files.items()]
+            listing: Any = {"id": repository, "sha": commit, "siblings": siblings}
         else:
             listing = _listing(files, folder)
         return self._answer(200, json.dumps(listing).encode())
 
-    def _answer(self, code: int, body: bytes = b"{}", *, headers: Mapping[str, str] | None = None) -> None:
+    def _answer(
+        self, code: int, body: bytes = b"{}", *, headers: Mapping[str, str] | None = None, most: int | None = None
+    ) -> None:
         self.send_response(code)
         for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            self.wfile.write(body[:most])
 
 
-def _at(repository: str, revision: str) -> tuple[str, Files]:
-    files = REPOSITORIES[repository]
+def told(content: bytes) -> dict[str, Any]:
+    """A file's size and digest, as the Hub tells them."""
+    blob = hashlib.sha1(f"blob {len(content)}\0".encode() + content).hexdigest()
+    if len(content) < LARGE:
+        return {"size": len(content), "blobId": blob}
+    large = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 130}
+    return {"size": len(content), "blobId": "0" * 40, "lfs": large}
+
+
+def _at(files: Files, revision: str) -> tuple[str, Files]:
     if revision in ("refs/convert/parquet", COPY_COMMIT):
-        return COPY_COMMIT, {name: content for name, content in files.items() if not name.endswith(".py")}
-    return COMMIT, files
+        return COPY_COMMIT, {name: content for name, content in files.items() if name.endswith(".parquet")}
+    scripted = any(name.endswith(".py") for name in files)
+    return COMMIT, {name: files[name] for name in files if not (scripted and name.endswith(".parquet"))}
 
 
 def _listing(files: Files, folder: str) -> list[dict[str, Any]]:

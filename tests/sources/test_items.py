@@ -7,6 +7,7 @@ from tests.sources.small_mirror import nli_task, pairs
 from xfer_bench.errors import SourceError
 from xfer_bench.frames import ITEMS
 from xfer_bench.sources.items import Usable, fingerprint, usable
+from xfer_bench.tasks import TASKS
 from xfer_bench.tasks.multiple_choice import MULTIPLE_CHOICE
 from xfer_bench.tasks.task import Part, Task
 
@@ -105,19 +106,69 @@ def test_an_item_that_comes_twice_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "says"),
     [
-        {"label": ["entailment"] * 3},
-        {"label": [0.0, 1.0, 2.0]},
-        {"label": [True, False, True]},
-        {"premise": [1, 2, 3]},
-        {"hypothesis": [1, 2, 3]},
+        (
+            {"label": ["entailment"] * 3},
+            r"row 0: the column 'label' holds 'entailment' \(String\): the label is String",
+        ),
+        (
+            {"label": [0.0, 1.0, 2.0]},
+            r"row 0: the column 'label' holds 0.0 \(Float64\): the label is Float64; it must be",
+        ),
+        ({"label": [True, False, True]}, r"row 0: the column 'label' holds True \(Boolean\)"),
+        (
+            {"premise": [1, 2, 3]},
+            r"row 0: the column 'premise' holds 1 \(Int64\): the text is Int64; it must be String",
+        ),
+        ({"hypothesis": [1, 2, 3]}, r"row 0: the column 'hypothesis' holds 1 \(Int64\)"),
+        ({"premise": [["a"], ["b"], ["c"]]}, r"row 0: the column 'premise' holds \['a'\] \(List\(String\)\)"),
     ],
     ids=str,
 )
-def test_a_cell_of_the_wrong_type_is_one_line(change: dict[str, list[Any]]) -> None:
-    with pytest.raises(SourceError, match=r"^some/pairs \(en, test\): [^\n]*$"):
+def test_a_column_of_the_wrong_type_is_one_line_with_the_first_row(change: dict[str, list[Any]], says: str) -> None:
+    with pytest.raises(SourceError, match=rf"^some/pairs \(en, test\): {says}[^\n]*$"):
         _nli({**pairs(3), **change})
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "value", "says"),
+    [
+        (
+            "xcopa",
+            "question",
+            "reason",
+            "cambridgeltl/xcopa (th, validation): row 3: the column 'question' holds 'reason'",
+        ),
+        ("siqa", "label", "x", "allenai/social_i_qa (default, train): row 3: the column 'label' holds 'x' (String): "),
+    ],
+)
+def test_a_value_that_no_row_may_have_names_its_column_and_the_first_row(
+    name: str, column: str, value: str, says: str
+) -> None:
+    task = TASKS[name]
+    part, rows = task.parts[0], 6
+    columns: dict[str, list[Any]] = {one: [f"{one} {row}" for row in range(rows)] for one in part.columns}
+    columns |= {"label": ["1"] * rows, "question": ["cause"] * rows} if name == "siqa" else {}
+    columns |= {"label": [0] * rows, "question": ["cause"] * rows, "idx": list(range(rows))} if name == "xcopa" else {}
+    columns[column][3] = columns[column][5] = value
+    language = "th" if name == "xcopa" else "en"
+    with pytest.raises(SourceError) as caught:
+        usable(pl.DataFrame(columns), task=task, part=part, language=language, split=part.split)
+    assert str(caught.value).startswith(says)
+    assert "\n" not in str(caught.value)
+
+
+def test_where_no_column_is_to_blame_alone_all_are_told() -> None:
+    task = TASKS["csqa"]
+    rows = pl.DataFrame({"id": ["a"], "question": ["q"], "choices": ["x"], "answerKey": ["A"]})
+    with pytest.raises(SourceError, match=r"not what is expected: .*; the columns are id \(String\), [^\n]*$"):
+        usable(rows, task=task, part=task.parts[0], language="en", split="train")
+
+
+def test_a_long_value_is_cut_in_an_error() -> None:
+    with pytest.raises(SourceError, match=r"holds '[x]{58}… \(String\)"):
+        _nli({**pairs(3), "label": ["x" * 500] * 3})
 
 
 def test_the_fingerprint_is_the_content() -> None:

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -131,3 +132,63 @@ def test_a_loading_script_points_to_the_parquet_copy(tmp_path: Path) -> None:
     (tmp_path / "some" / "pairs" / "pairs.py").write_text("", encoding="utf-8")
     with pytest.raises(SourceError, match="--revision refs/convert/parquet"):
         _heights(tmp_path)
+
+
+def test_a_file_in_the_place_of_a_repository_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some" / "pairs").write_text("")
+    with pytest.raises(SourceError, match=r"^some/pairs: .*pairs is a file; it must be the repository's folder$"):
+        mirror.holds(tmp_path, "some/pairs")
+    assert not mirror.holds(tmp_path, "some/other")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable to root")
+def test_a_folder_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    folder = write(tmp_path, "some/pairs", {"en/test.parquet": pairs(3)}) / "some" / "pairs"
+    folder.chmod(0)
+    try:
+        with pytest.raises(SourceError, match=r"^some/pairs: .*pairs cannot be read: Permission denied$"):
+            mirror.holds(tmp_path, "some/pairs")
+    finally:
+        folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("content", [b"premise,hypothesis,label\na,b,0\n", b"PAR1", b"\x00" * 50])
+def test_a_file_of_another_type_under_parquet_s_name_is_one_line(tmp_path: Path, content: bytes) -> None:
+    folder = tmp_path / "some" / "pairs" / "en"
+    folder.mkdir(parents=True)
+    (folder / "test.parquet").write_bytes(content)
+    with pytest.raises(SourceError, match=r"^some/pairs \(en, test\): .*test.parquet cannot be read[^\n]*$"):
+        _heights(tmp_path)
+
+
+def test_files_of_other_types_are_not_taken_but_named(tmp_path: Path) -> None:
+    folder = tmp_path / "some" / "pairs" / "en"
+    folder.mkdir(parents=True)
+    (folder / "test.csv").write_text("a,b\n")
+    with pytest.raises(SourceError, match=r"no Parquet or .jsonl file of split 'test'.*there is en/test.csv$"):
+        _heights(tmp_path)
+
+
+class TestCommit:
+    def _note(self, root: Path, name: str, text: str) -> None:
+        note = root / "some/pairs/.cache/huggingface/download" / f"{name}.metadata"
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(text, encoding="utf-8")
+
+    def _commit(self, root: Path) -> str:
+        return mirror.commit(root, repository="some/pairs", config="en", split="test")
+
+    def test_files_that_were_downloaded_from_the_hub_are_of_the_noted_commit(self, tmp_path: Path) -> None:
+        write(tmp_path, "some/pairs", {"en/test-0.parquet": pairs(3), "en/test-1.parquet": pairs(3)})
+        assert self._commit(tmp_path) == ""
+        self._note(tmp_path, "en/test-0.parquet", f"{'a' * 40}\nb\n0\n")
+        assert self._commit(tmp_path) == ""
+        self._note(tmp_path, "en/test-1.parquet", f"{'a' * 40}\nb\n0\n")
+        assert self._commit(tmp_path) == "a" * 40
+
+    @pytest.mark.parametrize("text", ["", "main\nb\n0\n"])
+    def test_a_note_of_no_commit_says_nothing(self, tmp_path: Path, text: str) -> None:
+        write(tmp_path, "some/pairs", {"en/test.parquet": pairs(3)})
+        self._note(tmp_path, "en/test.parquet", text)
+        assert self._commit(tmp_path) == ""

@@ -1,4 +1,4 @@
-"""`data …`: what is wrong with the rows."""
+"""`data …`: where the rows come from, bringing them here, and what is wrong with them."""
 
 import sys
 from enum import StrEnum
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xfer_bench.cli.data_list import Form, list_sources
+from xfer_bench.cli.data_prefetch import prefetch
 from xfer_bench.cli.options import DataRoot, OwnTasks
 
 if TYPE_CHECKING:
@@ -23,19 +25,16 @@ app = typer.Typer(help="What lies behind the numbers: the rows.", no_args_is_hel
 STARTER = "starter"
 
 
-class Form(StrEnum):
-    """How an audit is printed."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
 class LeastGrade(StrEnum):
     """Which findings are listed."""
 
     ERROR = "error"
     WARNING = "warning"
     NOTE = "note"
+
+
+app.command("list")(list_sources)
+app.command("prefetch")(prefetch)
 
 
 @app.callback()

@@ -1,4 +1,4 @@
-"""Where every repository of the registry comes from: pinned revision, licence, citation, upstream. `data/sources.toml`."""
+"""Where every repository of the registry comes from: `data/sources.toml`."""
 
 import tomllib
 from collections.abc import Mapping

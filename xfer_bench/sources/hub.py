@@ -29,16 +29,16 @@ class Answer:
     revision: str
 
 
-def offline() -> bool:
-    """Whether the environment forbids the network (HF_HUB_OFFLINE and its kin)."""
-    return any(os.environ.get(name, "").upper() in _TRUE for name in _OFFLINE)
+def switch() -> str:
+    """The variable that forbids the network (HF_HUB_OFFLINE or its kin); empty when none does."""
+    return next((name for name in _OFFLINE if os.environ.get(name, "").upper() in _TRUE), "")
 
 
 def absent(repository: str) -> str:
     """Why this repository cannot be had, without asking the Hub; empty when nothing speaks against it."""
-    if not offline() or (_cache() / repository.replace("/", "___")).is_dir():
+    if not switch() or (_cache() / repository.replace("/", "___")).is_dir():
         return ""
-    return f"{repository} is not here and the network is switched off by {_switch()}; {how_to_fetch(repository)}"
+    return f"{repository} is not here and the network is switched off by {switch()}; {how_to_fetch(repository)}"
 
 
 def how_to_fetch(repository: str) -> str:
@@ -82,8 +82,8 @@ def read(repository: str, *, config: str, split: str, revision: str, columns: tu
 def _load(repository: str, *, config: str, split: str, revision: str) -> Any:
     import datasets
 
-    if offline() and not datasets.config.HF_HUB_OFFLINE:
-        raise ConnectionError(f"{_switch()} was set after `datasets` had been imported")
+    if switch() and not datasets.config.HF_HUB_OFFLINE:
+        raise ConnectionError(f"{switch()} was set after `datasets` had been imported")
     try:
         return datasets.load_dataset(repository, config, split=split, revision=revision or None)
     except RuntimeError as error:
@@ -104,10 +104,6 @@ def _commit(rows: Any, revision: str) -> str:
 def _cache() -> Path:
     home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
     return Path(os.environ.get("HF_DATASETS_CACHE") or home / "datasets").expanduser()
-
-
-def _switch() -> str:
-    return next(name for name in _OFFLINE if os.environ.get(name, "").upper() in _TRUE)
 
 
 @contextmanager

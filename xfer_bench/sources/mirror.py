@@ -31,7 +31,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 PARQUET_COPY = "refs/convert/parquet"
 
 # Where the Hub's own programs note, for every file that they bring into a folder, the commit it is of.
-_NOTES = Path(".cache", "huggingface", "download")
+NOTES = Path(".cache", "huggingface", "download")
 _COMMIT = re.compile("[0-9a-f]{40}")
 
 
@@ -57,7 +57,7 @@ def commit(root: Path, *, repository: str, config: str, split: str) -> str:
 
 
 def _noted(folder: Path, path: Path) -> str:
-    note = folder / _NOTES / f"{path.relative_to(folder).as_posix()}.metadata"
+    note = folder / NOTES / f"{path.relative_to(folder).as_posix()}.metadata"
     try:
         first = note.read_text(encoding="utf-8").partition("\n")[0].strip()
     except (OSError, UnicodeDecodeError):
