@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         sign_flips,
     )
     from xfer_bench.stats.selection import select
+    from xfer_bench.stats.standing import own_results, standing
 
 _ROOMS = {
     "association": ("associate", "permutation_test", "within"),
@@ -61,6 +62,7 @@ _ROOMS = {
     "scores": ("score_intervals",),
     "seeds": ("crossed_bootstrap", "crossed_random_effects", "random_effects", "seed_table", "sign_flips"),
     "selection": ("select",),
+    "standing": ("own_results", "standing"),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 
@@ -68,11 +70,11 @@ __all__ = [
     "Comparison", "Estimate", "Method", "Score", "accuracies", "adjust", "adjust_families", "associate",
     "benjamini_hochberg", "clopper_pearson", "cluster_sums", "cohen_h", "compare", "corrected", "correlate",
     "crossed_bootstrap", "crossed_random_effects", "discordant_odds", "holm", "interval", "items_needed",
-    "jackknife_means", "mcnemar", "multinomial_means", "p_by_inversion", "p_value", "pair_differences",
+    "jackknife_means", "mcnemar", "multinomial_means", "own_results", "p_by_inversion", "p_value", "pair_differences",
     "paired_effect", "paired_standard_error", "paired_test", "percentile_interval", "permutation_max_t",
     "permutation_p", "permutation_test", "power_of", "random_effects", "rank", "rank_arms", "regret", "relate",
     "resample_means", "score_intervals", "seed_table", "seeds_needed", "select", "sign_flips", "simultaneous",
-    "smallest_detectable", "spearman_brown", "split_half", "variance_components", "wilson", "within",
+    "smallest_detectable", "spearman_brown", "split_half", "standing", "variance_components", "wilson", "within",
 ]  # fmt: skip
 
 
