@@ -113,7 +113,7 @@ class TestStudies:
     ) -> None:
         path = study(tmp_path, STUDY.replace("examples =", "exampels ="))
         line = refused(["run", str(path), "-o", "out"], monkeypatch, capsys)
-        assert "study.toml:18: arms.1.stages.0.exampels: unknown key; allowed here: exclude, examples," in line
+        assert "study.toml:18: arms.1.stages.0.exampels: unknown key; allowed here: cap, ex" in line
         assert not (tmp_path / "out").exists()
 
     def test_an_unknown_study(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

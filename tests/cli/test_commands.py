@@ -157,7 +157,7 @@ def test_tasks_lists_what_is_here_and_why_the_rest_is_not(
 ) -> None:
     listed = {entry["name"]: entry for entry in json.loads(said(["tasks", "--json"], monkeypatch, capsys))["tasks"]}
     assert listed["siqa"]["rows"] == {"train": 60, "validation": 12}
-    assert listed["lingnli"]["places"]["train"].startswith("unavailable: extra/lingnli has no loadable twin")
+    assert listed["ocnli"]["places"]["train"].startswith("unavailable: extra/ocnli has no loadable twin")
     assert listed["siqa_pt"]["machine_translated"]
     assert "xcopa: multiple_choice, target (CO, SI, SI+CO)" in said(["tasks"], monkeypatch, capsys)
 

@@ -104,7 +104,7 @@ HARMLESS = {
     *("evaluation/discovery.py", "models/architectures.py", "models/origin.py", "models/safety.py"),
     *("models/starter.py", "models/packed.py", "models/unpacked.py"),
     *("evaluation/blocks.py", "evaluation/columns.py", "evaluation/tokens.py", "evaluation/cache.py"),
-    *("evaluation/mounts.py",),
+    *("evaluation/mounts.py", "models/tokens.py"),
 }
 
 
