@@ -72,7 +72,7 @@ def test_a_study_says_what_the_file_says(tmp_path: Path) -> None:
         ("epochs = 1\n", "epochs = 0\n", 10, "recipe.epochs: Input should be greater than 0, got 0"),
         ("epochs = 1\n", "epochs = inf\n", 10, "recipe.epochs: Input should be a finite number, got inf"),
         ("epochs = 1\n", "weight_decay = nan\n", 10, "recipe.weight_decay: Input should be a finite number, got nan"),
-        ("epochs = 1\n", "epoch = 1\n", 10, "recipe.epoch: unknown key; allowed here: batch_size, epochs"),
+        ("epochs = 1\n", "epoch = 1\n", 10, "recipe.epoch: unknown key; allowed here: batch_size, determ"),
         ('name = "both"', 'name = "none"', 12, "arms: two arms are named 'none'"),
         ('name = "both"', 'name = "a b"', 16, "arms.1.name: String should match pattern"),
         ("examples = 30", "examples = 0", 19, "arms.1.stages.1.examples: Input should be greater than or equal to 1"),
@@ -250,11 +250,12 @@ def test_adapters_and_kept_steps_are_written_as_tables_and_taken_back(tmp_path: 
     assert isinstance(hash(study), int)
 
 
-def test_how_a_batch_is_divided_decides_nothing() -> None:
+def test_how_a_batch_is_divided_and_who_is_told_decide_nothing() -> None:
     recipe = Recipe(lora=Lora(), keep=Every(every=5))
     for micro_batch in (1, 8, "auto"):
         assert recipe.model_copy(update={"micro_batch": micro_batch}).deciding() == recipe.deciding()
-    assert recipe.deciding().keys() == Recipe.model_fields.keys() - {"micro_batch"}
+    assert recipe.model_copy(update={"report_to": ("tensorboard",)}).deciding() == recipe.deciding()
+    assert recipe.deciding().keys() == Recipe.model_fields.keys() - {"micro_batch", "report_to"}
     assert json.loads(json.dumps(recipe.deciding()))["lora"]["rank"] == 8
     for field, value in (("lora", False), ("keep", "all"), ("label_smoothing", 0.1), ("batch_size", 8)):
         assert recipe.model_copy(update={field: value}).deciding() != recipe.deciding()
