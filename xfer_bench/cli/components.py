@@ -18,11 +18,12 @@ def components(
     output: Annotated[Format, typer.Option("--format", help="How the components are printed.")] = Format.TABLE,
 ) -> None:
     """Print variance components of each arm's accuracies and gains: clusters of items, seeds, languages, the rest."""
+    from xfer_bench.labels import MORE_TARGET_DATA
     from xfer_bench.metrics import baseline_arm
     from xfer_bench.report.components import render_components
     from xfer_bench.results import Results
     from xfer_bench.stats.components import pairing_components
-    from xfer_bench.stats.controls import MORE_TARGET_DATA, controls_in_words
+    from xfer_bench.stats.controls import controls_in_words
     from xfer_bench.stats.gains import target_name
     from xfer_bench.stats.outcomes import pairings
 

@@ -14,11 +14,11 @@ from xfer_bench.sources.source import Rows
 class Leaks:
     """The rows that are evaluated on, and what was compared with them already.
 
-    rows: by target and language. seen: how many training rows leak, by their fingerprint and the target.
+    rows: by target and language. clean: fingerprints of training rows that do not leak, with the target.
     """
 
     rows: dict[str, dict[str, pl.DataFrame]] = field(default_factory=dict)
-    seen: dict[tuple[str, str], int] = field(default_factory=dict)
+    clean: set[tuple[str, str]] = field(default_factory=set)
 
     def evaluates(self, target: str, rows: Mapping[str, pl.DataFrame]) -> None:
         """Note the rows of a target by language."""
@@ -29,10 +29,9 @@ class Leaks:
         languages = training.frame["language"].unique(maintain_order=True)
         scored = [frame for language, frame in self.rows[target].items() if language in languages]
         key = (training.fingerprint, target)
-        if key in self.seen or not scored:
+        if key in self.clean or not scored:
             return
         found = overlap(training.frame, pl.concat(scored))
-        self.seen[key] = found.leaked
         if found.leaked:
             first = found.leaks.row(0, named=True)
             raise StudyError(
@@ -40,3 +39,4 @@ class Leaks:
                 f"evaluated on, or nearly so (item {first['training_item']} is {first['evaluation_item']} in "
                 f"{first['evaluation_language']}); leave the set out, or write allow_overlap = [{task!r}] and say so"
             )
+        self.clean.add(key)

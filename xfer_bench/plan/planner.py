@@ -6,11 +6,12 @@ from typing import Literal
 
 from xfer_bench.digest import value_digest
 from xfer_bench.errors import StudyError, TaskError, XferBenchError
+from xfer_bench.labels import MORE_TARGET_DATA
 from xfer_bench.plan.budgets import check_controls, within
 from xfer_bench.plan.leaks import Leaks
 from xfer_bench.plan.mixing import epoch_of, shares_of
 from xfer_bench.plan.rows import PartRows, data_of, languages_of, part_rows, wanted_of
-from xfer_bench.plan.values import MORE_TARGET_DATA, Data, Evaluation, Plan, Role, Run, Stage
+from xfer_bench.plan.values import Data, Evaluation, Plan, Role, Run, Stage
 from xfer_bench.recipes import Every, Recipe
 from xfer_bench.sources.findings import reviewed
 from xfer_bench.sources.mixture import Wanted
@@ -100,8 +101,7 @@ class _Reader:
         return Evaluation(
             task=task.name,
             setting=target.setting,
-            split=target.split,
-            selects=target.selects_by_language,
+            splits=splits,
             languages=languages,
             limit=target.limit,
             fingerprints=tuple(one.fingerprint for one in rows),
@@ -125,8 +125,6 @@ class _Reader:
             for spec in self.training_of(target):
                 where = f"target {target.task!r}, training set {spec.title!r}"
                 links.append(self.link(spec, role="target", seed=second, target=target, where=where))
-            if target.selects_by_language:
-                links[-1] = _choosing(links[-1])
             yield _Chain(arm=arm, target=target, intermediate_seed=first, target_seed=second, links=tuple(links))
 
     def within_budget(self, link: _Link, *, stages: int) -> _Link:
@@ -154,15 +152,8 @@ class _Reader:
             recipe = self.study.stage_recipe(*changes)
         except StudyError as error:
             raise StudyError(f"{where}: {error}") from None
-        asked: list[tuple[PartSpec | MlmSpec, str, float | None]] = [
-            (one, _head(spec, self.task(one.task, where)), None) for one in spec.sets
-        ]
-        if spec.mlm is not None:
-            asked.append((spec.mlm, _MLM, spec.mlm.probability))
-        parts = [
-            self.part(one, head=head, mlm=mlm, seed=seeds[1], recipe=recipe, target=target, where=where)
-            for one, head, mlm in asked
-        ]
+        asked: list[PartSpec | MlmSpec] = [*spec.sets, *([spec.mlm] if spec.mlm else [])]
+        parts = [self.part(one, spec, seed=seeds[1], recipe=recipe, target=target, where=where) for one in asked]
         labelled = [part.examples for part in parts if part.mlm is None]
         shares = shares_of(spec, labelled)
         return _Link(
@@ -177,9 +168,8 @@ class _Reader:
     def part(
         self,
         asked: PartSpec | MlmSpec,
+        spec: StageSpec,
         *,
-        head: str,
-        mlm: float | None,
         seed: int,
         recipe: Recipe,
         target: Target,
@@ -187,6 +177,7 @@ class _Reader:
     ) -> Data:
         task = self.task(asked.task, where)
         self.admit(asked, task, target, where)
+        mlm = asked.probability if isinstance(asked, MlmSpec) else None
         if task.format.labelled == (mlm is not None):
             kind = "unlabelled text; give it as mlm" if mlm is None else "no unlabelled text"
             raise StudyError(f"{where}: {task.name} is {kind}")
@@ -197,7 +188,11 @@ class _Reader:
             raise type(error)(f"{where}: {error}") from None
         if task.name not in self.study.allow_overlap:
             self.leaks.check(rows.training, task.name, target.task, where=where)
-        return data_of(task, wanted, rows, seed=seed, head=head, mlm=mlm, longest=recipe.max_length)
+        # Sets under one name share a head.
+        head = task.format.name if spec.heads == "shared" else task.name
+        return data_of(
+            task, wanted, rows, seed=seed, head=head if mlm is None else _MLM, mlm=mlm, longest=recipe.max_length
+        )
 
     def admit(self, asked: PartSpec | MlmSpec, task: Task, target: Target, where: str) -> None:
         """Raises StudyError for a set that may not come before the target, unless what was found in it is left out."""
@@ -219,17 +214,12 @@ class _Reader:
 _MLM = "mlm"
 
 
-def _head(spec: StageSpec, task: Task) -> str:
-    """The name of a set's head: sets under one name share it."""
-    return task.format.name if spec.heads == "shared" else task.name
-
-
-def _choosing(link: _Link) -> _Link:
-    """The last target stage with steps to choose from."""
-    if link.recipe.keep != "result":
-        return link
-    steps = _stage(link, None, head="fresh", origin="", source="").steps
-    return replace(link, recipe=link.recipe.model_copy(update={"keep": Every(every=max(1, steps // _CHOICES))}))
+def _choosing(stage: Stage) -> Stage:
+    """The stage with steps to choose from."""
+    if stage.recipe.keep != "result":
+        return stage
+    keep = Every(every=max(1, stage.steps // _CHOICES))
+    return replace(stage, recipe=stage.recipe.model_copy(update={"keep": keep}))
 
 
 def _fingerprints(evaluations: Sequence[Evaluation], chains: Sequence[_Chain]) -> set[str]:
@@ -246,6 +236,8 @@ def _run(chain: _Chain, study: Study, *, tasks: Mapping[str, Task], origin: str,
         parent = stages[-1] if stages else None
         stages.append(_stage(link, parent, head="keep" if kept else "fresh", origin=origin, source=source))
         before = link
+    if chain.target.selects_by_language:
+        stages[-1] = _choosing(stages[-1])
     intermediate = [part for link in chain.links if link.role == "intermediate" for part in link.parts]
     same_source = any(chain.target.task in tasks[part.task].same_source for part in intermediate)
     return Run(

@@ -15,11 +15,9 @@ from xfer_bench.digest import value_digest
 from xfer_bench.recipes import Recipe
 from xfer_bench.sources.mixture import Wanted
 from xfer_bench.study import Study
-from xfer_bench.tasks.task import VALIDATION, Split
+from xfer_bench.tasks.task import Split
 
 Role: TypeAlias = Literal["intermediate", "target"]
-
-MORE_TARGET_DATA = "more_target_data"
 
 # Of subword vocabularies on the languages of the benchmarks, roughly: for estimates only.
 BYTES_PER_TOKEN = 4.5
@@ -167,21 +165,21 @@ class Run:
 class Evaluation:
     """Where the runs of one target are evaluated: rows by language (in the order of the study).
 
-    selects: whether the runs are scored on the languages' validation items too, which choose among their steps.
+    splits: the target's own, and after it the validation items where those choose among the steps of a run.
+    fingerprints: of the rows of every split.
     """
 
     task: str
     setting: str
-    split: Literal["validation", "test"]
-    selects: bool
+    splits: tuple[Split, ...]
     languages: tuple[str, ...]
     limit: int | None
     fingerprints: tuple[str, ...]
 
     @property
-    def splits(self) -> tuple[Split, ...]:
-        """The splits that are scored."""
-        return (self.split, VALIDATION) if self.selects else (self.split,)
+    def split(self) -> Split:
+        """The target's own."""
+        return self.splits[0]
 
 
 @dataclass(frozen=True, kw_only=True)

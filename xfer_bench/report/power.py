@@ -9,8 +9,9 @@ from typing import Any
 import polars as pl
 
 from xfer_bench import __version__
+from xfer_bench.labels import MORE_TARGET_DATA
 from xfer_bench.report.tables import WIDTH, Format, as_json, block, escaped
-from xfer_bench.stats.controls import MORE_TARGET_DATA, controls_in_words
+from xfer_bench.stats.controls import controls_in_words
 from xfer_bench.stats.observed_power import ObservedPower, observed_frame
 from xfer_bench.stats.planned_power import PlannedPower
 from xfer_bench.stats.power import FEWEST_SEEDS

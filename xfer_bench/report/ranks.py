@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from xfer_bench import __version__
+from xfer_bench.labels import MORE_TARGET_DATA
 from xfer_bench.report.tables import (
     Format,
     Settings,
@@ -17,7 +18,7 @@ from xfer_bench.report.tables import (
     points,
     signed,
 )
-from xfer_bench.stats.controls import MORE_TARGET_DATA, controls_in_words
+from xfer_bench.stats.controls import controls_in_words
 from xfer_bench.stats.ranking import Lost, Rank, Ranking, Regret
 
 # There is one kind of control; a ranking does not tell of which kind its arms are.

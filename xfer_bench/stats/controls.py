@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping
 
 import polars as pl
 
-MORE_TARGET_DATA = "more_target_data"
+from xfer_bench.labels import MORE_TARGET_DATA
+
 # By the value in STAGES what a control is, in words.
 CONTROLS: Mapping[str, str] = {MORE_TARGET_DATA: "more of the target's own data"}
 

@@ -8,9 +8,6 @@ from xfer_bench.stats.estimates import ENGLISH
 
 RuleName: TypeAlias = Literal["own", "last", "target", "oracle", "average"]
 
-# Of a published setting's name: the rule `target` is a part of it (CO-TLV: target-language validation).
-TLV = "-TLV"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from xfer_bench.errors import ResultsError
+from xfer_bench.labels import TLV
 from xfer_bench.metrics import targets_only
-from xfer_bench.stats.rules import TLV, Rule
+from xfer_bench.stats.rules import Rule
 from xfer_bench.stats.selection import select, steps_of_trainings
 
 TEST = "test"

@@ -7,12 +7,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from xfer_bench.errors import StudyError
+from xfer_bench.labels import TLV
 from xfer_bench.recipes import RECIPES, Name, Recipe, Value
 from xfer_bench.study.reading import content_of, one_line, reason
 from xfer_bench.study.stages import Languages, MlmSpec, PartSpec, StageSpec, named_by, refuse_doubles
-
-# Of a setting's name: the step is selected on the target language's own validation items.
-TLV = "-TLV"
 
 # What NumPy's older generator takes, which `set_seed` seeds too.
 Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
