@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from contenders import serve
+from needs import mirror_and_starter
 
-from xfer_bench.errors import XferBenchError
-from xfer_bench.models import starter
-from xfer_bench.sources.source import VARIABLE, resolve_data_root
+from xfer_bench.sources.source import VARIABLE
 
 OURS = ("ours fp32", "ours bf16")
 OTHERS = ("padded fp32", "trainer fp32", "trainer bf16", "pipeline fp32")
@@ -146,14 +145,7 @@ def main() -> None:
     options.add_argument("--json", type=Path, help="write the figures here too")
     options.add_argument("--serve", help=argparse.SUPPRESS)
     asked = options.parse_args()
-    try:
-        root = resolve_data_root(asked.data_root)
-    except XferBenchError as error:
-        sys.exit(str(error))
-    if root is None:
-        sys.exit(f"skipped: no mirror of the data sets; --data-root DIR or {VARIABLE}=DIR")
-    if not starter.is_available():
-        sys.exit(f"skipped: no starter model; the package {starter.PACKAGE} is not installed")
+    root = mirror_and_starter(asked.data_root)
     if asked.serve:
         serve(asked.serve, asked.task[0], root, asked.sequences, asked.batch_tokens)
         return

@@ -21,9 +21,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from xfer_bench.errors import XferBenchError
-from xfer_bench.models import starter
-from xfer_bench.sources.source import VARIABLE, resolve_data_root
+from needs import mirror_and_starter
+
+from xfer_bench.sources.source import VARIABLE
 
 LETTERS = {"padded": "(a)", "dynamic": "(b)"}
 OURS, OTHERS = ("ours", "full"), tuple(LETTERS)
@@ -123,14 +123,7 @@ def main() -> None:
     options.add_argument("--way", help=argparse.SUPPRESS)
     options.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
     asked = options.parse_args()
-    try:
-        root = resolve_data_root(asked.data_root)
-    except XferBenchError as error:
-        sys.exit(str(error))
-    if root is None:
-        sys.exit(f"skipped: no mirror of the data sets; --data-root DIR or {VARIABLE}=DIR")
-    if not starter.is_available():
-        sys.exit(f"skipped: no starter model; the package {starter.PACKAGE} is not installed")
+    root = mirror_and_starter(asked.data_root)
     if asked.way:
         from training_ways import one_pass
 

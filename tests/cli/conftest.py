@@ -6,18 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.cli.shell import Shell
-from tests.evaluation.small_checkpoints import choosing, classifying, rows
-from tests.toy import tiny_checkpoint
+from tests.evaluation.small_checkpoints import small_place
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("place")
-    rows(root / "mirror")
-    choosing(root / "choosing")
-    classifying(root / "classifying")
-    tiny_checkpoint(root / "encoder", ["abc"])
-    return root
+    return small_place(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture

@@ -106,6 +106,15 @@ def _spread(folder: Path) -> Path:
     return folder
 
 
+def small_place(root: Path) -> Path:
+    """The folder, with a mirror, and checkpoints that choose, that classify and that have no head."""
+    rows(root / "mirror")
+    choosing(root / "choosing")
+    classifying(root / "classifying")
+    tiny_checkpoint(root / "encoder", ["abc"])
+    return root
+
+
 def stock(folder: Path) -> PreTrainedModel:
     """The checkpoint in its stock class."""
     choice = "ForMultipleChoice" in (folder / "config.json").read_text()

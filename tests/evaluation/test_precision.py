@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.evaluation.asking import Desk
-from tests.evaluation.small_checkpoints import choosing, classifying, plainly_scored, rows
+from tests.evaluation.small_checkpoints import plainly_scored, small_place
 from xfer_bench.evaluation.cache import PredictionStore
 from xfer_bench.evaluation.precision import SAMPLE, TOLERATED, Disagreement, disagreement, resolved
 from xfer_bench.evaluation.request import Ask, Cell
@@ -19,11 +19,7 @@ XNLI = Ask(tasks=("xnli",), languages=("en", "de", "sw"))
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("place")
-    rows(root / "mirror")
-    choosing(root / "choosing")
-    classifying(root / "classifying")
-    return root
+    return small_place(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.evaluation.small_checkpoints import ALL, MIXED, XNLI_LANGUAGES, choosing, classifying, rows
-from tests.toy import tiny_checkpoint
+from tests.evaluation.small_checkpoints import ALL, MIXED, XNLI_LANGUAGES, classifying, small_place
 from xfer_bench.errors import CheckpointError, SourceError, TaskError
 from xfer_bench.evaluation.cache import PredictionStore
 from xfer_bench.evaluation.discovery import discover
@@ -21,13 +20,7 @@ XCOPA = Ask(tasks=("xcopa",), languages=("et", "zh", "en"))
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A mirror, and checkpoints that choose, that classify and that have no head."""
-    root = tmp_path_factory.mktemp("place")
-    rows(root / "mirror")
-    choosing(root / "choosing")
-    classifying(root / "classifying")
-    tiny_checkpoint(root / "encoder", ["abc"])
-    return root
+    return small_place(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from tests.evaluation.asking import Desk
-from tests.evaluation.small_checkpoints import choosing, classifying, rows
+from tests.evaluation.small_checkpoints import small_place
 from xfer_bench.evaluation.cache import PredictionStore
 from xfer_bench.evaluation.digests import scoring_source
 from xfer_bench.evaluation.request import Ask
@@ -22,11 +22,7 @@ MONTH = 31 * 86400
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("place")
-    rows(root / "mirror")
-    choosing(root / "choosing")
-    classifying(root / "classifying")
-    return root
+    return small_place(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture

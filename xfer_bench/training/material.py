@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from xfer_bench.errors import TrainingError
 from xfer_bench.models.multitask import Learner
 from xfer_bench.plan import PartRows, Stage
@@ -49,7 +51,10 @@ def mixtures_of(
 
 
 def order_for(stage: Stage, training: Mixture, label: str) -> list[int]:
-    """Which item is seen when. Raises TrainingError when there are fewer tokens than the recipe asks for."""
+    """Which item is seen when.
+
+    Raises TrainingError when the budget of tokens would show a set's examples more than once, and that was not asked.
+    """
     recipe = stage.recipe
     amount = Amount(
         batch_size=recipe.batch_size,
@@ -59,11 +64,25 @@ def order_for(stage: Stage, training: Mixture, label: str) -> list[int]:
     )
     order = order_of(training.lengths, [part.share for part in stage.parts], amount, seed=stage.data_seed)
     if recipe.max_tokens is not None:
-        lengths = [length for part in training.lengths for length in part]
-        there = sum(lengths[item] for item in order)
-        if there < recipe.max_tokens:
-            raise TrainingError(
-                f"{label}: its budget is {recipe.max_tokens:,} tokens, and {len(order):,} examples have {there:,}; "
-                "lower the budget, or write upsample = true to let them be seen more than once"
-            )
+        _check_tokens(stage, training, order, budget=recipe.max_tokens, label=label)
     return order
+
+
+def _check_tokens(stage: Stage, training: Mixture, order: Sequence[int], *, budget: int, label: str) -> None:
+    way = "lower the budget, or write upsample = true to let them be seen more than once"
+    lengths = np.concatenate([np.asarray(part) for part in training.lengths])
+    there = int(lengths[order].sum())
+    if there < budget:
+        raise TrainingError(
+            f"{label}: its budget is {budget:,} tokens, and {len(order):,} examples have {there:,}; {way}"
+        )
+    # The planner asks for more than one pass exactly where the study lets sets be seen again.
+    if stage.recipe.epochs > 1:
+        return
+    seen = np.bincount(order, minlength=len(lengths))
+    for part, its in zip(stage.parts, np.split(seen, np.cumsum([len(one) for one in training.lengths])), strict=False):
+        if its.max() > 1:
+            raise TrainingError(
+                f"{label}: of its budget of {budget:,} tokens {part.task} has a share of {its.sum():,} examples, and "
+                f"it has {len(its):,}; {way}"
+            )
