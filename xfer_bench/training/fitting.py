@@ -24,7 +24,7 @@ from xfer_bench.training.job import Job, job_of
 from xfer_bench.training.keeping import accuracies
 from xfer_bench.training.material import mixtures_of
 from xfer_bench.training.memory import is_out_of_memory
-from xfer_bench.training.probe import initial_accuracy
+from xfer_bench.training.probe import MOST_ITEMS, initial_accuracy
 from xfer_bench.training.tokenised import FOLDER
 from xfer_bench.training.trainer import Positions, StageTrainer
 
@@ -86,12 +86,14 @@ def _before(
     """What heads on the frozen encoder reach on each labelled part; nothing for a target's own training."""
     if stage.role != INTERMEDIATE:
         return []
-    pairs = zip(training.parts, development.parts, strict=False)
-    return [
-        initial_accuracy(learner.main, known, asked, device=device)
-        for known, asked in pairs
+    pairs = [
+        (known, asked)
+        for known, asked in zip(training.parts, development.parts, strict=False)
         if isinstance(known, Batches) and isinstance(asked, Batches)
     ]
+    # However many sets there are, it takes as long.
+    most = MOST_ITEMS // max(1, len(pairs))
+    return [initial_accuracy(learner.main, known, asked, device=device, most=most) for known, asked in pairs]
 
 
 def _trained(job: Job, *, bf16: bool) -> dict[str, Any]:

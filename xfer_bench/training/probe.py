@@ -8,24 +8,26 @@ from torch.nn import functional
 from xfer_bench.models.heads import Headed
 from xfer_bench.training.batches import Batches
 
-# Items that the head is trained on at most: with more its accuracy moves by less than the development items can tell.
+# Items that heads are trained on at most: with more an accuracy moves by less than the development items can tell.
 MOST_ITEMS = 1000
 _BATCH = 32
 _PENALTY = 1e-2
 _STEPS = 200
 
 
-def initial_accuracy(headed: Headed, training: Batches, development: Batches, *, device: torch.device) -> float:
+def initial_accuracy(
+    headed: Headed, training: Batches, development: Batches, *, device: torch.device, most: int = MOST_ITEMS
+) -> float:
     """Accuracy (0-100) on the development items of a linear head over the frozen encoder, before it is trained.
 
-    The head sees each sequence's first-token state, standardised, and is fitted to the first `MOST_ITEMS` training
-    items by penalised maximum likelihood: for classes a multinomial logistic regression, for choices one weight
-    vector whose scores compete within the item. That problem is convex, so no seed is involved.
+    The head sees each sequence's first-token state, standardised, and is fitted to the first `most` training items by
+    penalised maximum likelihood: for classes a multinomial logistic regression, for choices one weight vector whose
+    scores compete within the item. That problem is convex, so no seed is involved.
     """
     was_training = headed.model.training
     headed.model.to(device).eval()  # type: ignore[arg-type]
     try:
-        known = _states(headed, training, range(min(MOST_ITEMS, len(training.labels))), device)
+        known = _states(headed, training, range(min(most, len(training.labels))), device)
         asked = _states(headed, development, range(len(development.labels)), device)
     finally:
         headed.model.train(was_training)
@@ -44,9 +46,11 @@ def initial_accuracy(headed: Headed, training: Batches, development: Batches, *,
 @torch.inference_mode()
 def _states(headed: Headed, batches: Batches, items: Sequence[int], device: torch.device) -> list[torch.Tensor]:
     """One tensor an item: (its sequences, hidden) float64 on the CPU."""
-    found: list[torch.Tensor] = []
+    found: dict[int, torch.Tensor] = {}
+    lengths = batches.item_lengths
+    alike = sorted(items, key=lengths.__getitem__)
     for start in range(0, len(items), _BATCH):
-        chunk = items[start : start + _BATCH]
+        chunk = alike[start : start + _BATCH]
         tensors = batches(chunk)
         flat = {
             name: value.view(-1, value.shape[-1]).to(device)
@@ -55,8 +59,8 @@ def _states(headed: Headed, batches: Batches, items: Sequence[int], device: torc
         }
         states = headed.model.base_model(**flat).last_hidden_state[:, 0].double().cpu()
         for place, one in enumerate(states.view(len(chunk), -1, states.shape[-1])):
-            found.append(one[tensors["choices"][place]] if "choices" in tensors else one)
-    return found
+            found[chunk[place]] = one[tensors["choices"][place]] if "choices" in tensors else one
+    return [found[item] for item in items]
 
 
 def _moments(states: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
