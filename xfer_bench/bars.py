@@ -69,8 +69,14 @@ class _Lines:
         if now - self.last < _LOG_EVERY or not update.pieces:
             return
         self.last = now
-        rate = (update.finished - already) / (now - start) if now > start else 0.0
-        left = f", about {(update.pieces - update.finished) / rate / 60:.0f} min left" if rate > 0 else ""
         share = 100 * update.finished / update.pieces
+        left = _left(update, gone=update.finished - already, seconds=now - start)
         sys.stderr.write(f"{update.whole} {share:.0f} %: {update.piece}{left}\n")
         sys.stderr.flush()
+
+
+def _left(update: Update, *, gone: float, seconds: float) -> str:
+    # What comes before a piece's first step is no measure of its pace: a piece has to be done, or a tenth of a few.
+    if gone < min(1.0, 0.1 * update.pieces) or seconds <= 0:
+        return ""
+    return f", about {(update.pieces - update.finished) * seconds / gone / 60:.0f} min left"
