@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from xfer_bench.frames import PREDICTIONS, STAGES, conform
+from xfer_bench.frames import CHECKPOINTS, DATA, PREDICTIONS, STAGES, conform
 
 EFFECTS: Mapping[str, float] = {"none": 0.0, "english": 0.4, "mixed": 0.8}
 SEEN: Mapping[str, tuple[str, ...]] = {"english": ("en",), "mixed": ("en", "th", "zh")}
@@ -100,3 +100,24 @@ def right(predictions: pl.DataFrame, *, run: str, language: str) -> np.ndarray[t
     """1 and 0 for one run in one language, in the items' order."""
     rows = predictions.filter(run=run, language=language).sort("item")
     return rows.select((pl.col("label") == pl.col("prediction")).cast(pl.Int64)).to_series().to_numpy()
+
+
+def make_data(predictions: pl.DataFrame, *, mark: str = "a", revision: str = "0" * 40) -> pl.DataFrame:
+    """DATA of what was scored; a language's fingerprint is its name and the mark, over and over."""
+    cells = predictions.select("task", "variant", "split", "language", "item").unique()
+    counted = cells.group_by("task", "variant", "split", "language").agg(rows=pl.len().cast(pl.Int64))
+    return conform(
+        counted.with_columns(
+            repository=pl.lit("some/rows"),
+            revision=pl.lit(revision),
+            fingerprint=pl.col("language").add(mark).repeat_by(20).list.join("").str.slice(0, 64),
+            license=pl.lit("CC BY 4.0"),
+        ),
+        DATA,
+    )
+
+
+def make_checkpoints(predictions: pl.DataFrame, *, lineage: str = '{"key": "k"}') -> pl.DataFrame:
+    """CHECKPOINTS of every run."""
+    runs = predictions.select("run", "step", "weights").unique()
+    return conform(runs.with_columns(model=pl.lit("starter"), lineage=pl.lit(lineage)), CHECKPOINTS)

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from tests.predictions import make_predictions, make_stages
+from tests.predictions import make_checkpoints, make_data, make_predictions, make_stages
 from xfer_bench.errors import ResultsError
 from xfer_bench.merge import TOLERANCE, Merged, merge
 from xfer_bench.results import Results
@@ -345,3 +345,56 @@ def test_the_questions_of_both_studies_are_kept(tmp_path: Path, predictions: pl.
         Results(folder).declare(pl.DataFrame({"arm": ["mixed"], "against": [against]}))
     merge(arms, tmp_path / "all")
     assert Results(tmp_path / "all").contrasts().rows() == [("mixed", "none"), ("mixed", "english")]
+
+
+class TestProvenance:
+    """Scores over different rows may not be joined, whosever they are."""
+
+    def folders(self, tmp_path: Path, predictions: pl.DataFrame, *marks: str) -> list[Path]:
+        """A folder for each mark, of a run each; without provenance where the mark is empty."""
+        made = []
+        for place, (run, mark) in enumerate(zip(sorted(set(predictions["run"])), marks, strict=False)):
+            part = predictions.filter(run=run)
+            folder = tmp_path / f"part{place}"
+            Results(folder).add(part, data=make_data(part, mark=mark) if mark else None)
+            if mark:
+                Results(folder).add_checkpoints(make_checkpoints(part))
+            made.append(folder)
+        return made
+
+    def test_it_goes_along(self, tmp_path: Path, predictions: pl.DataFrame) -> None:
+        folders = self.folders(tmp_path, predictions, "a", "a", "")
+        merge(folders, tmp_path / "all")
+        merged = Results(tmp_path / "all")
+        assert_frame_equal(merged.data(), Results(folders[0]).data())
+        # Of the third folder, one of an earlier version, nothing is claimed.
+        assert set(merged.uses()["run"]) == {"english-0", "english-1"}
+        assert merged.checkpoints()["run"].to_list() == ["english-0", "english-1"]
+        assert set(merged.predictions()["run"]) == {"english-0", "english-1", "mixed-0"}
+
+    def test_rows_with_other_fingerprints_are_refused_also_of_different_runs(
+        self, tmp_path: Path, predictions: pl.DataFrame
+    ) -> None:
+        line = refusal(self.folders(tmp_path, predictions, "a", "b"), tmp_path / "all")
+        assert line == (
+            f"the folders disagree: xcopa test in 'en' has the fingerprint enaenaenaena (60 rows) in {tmp_path}/part0 "
+            f"and enbenbenbenb (60 rows) in {tmp_path}/part1, and so in 4 more columns; scores over different rows "
+            "may not be joined, so score those of one side again"
+        )
+
+    def test_so_are_those_of_one_folder(self, tmp_path: Path, predictions: pl.DataFrame) -> None:
+        one, other = self.folders(tmp_path, predictions, "a", "a")
+        thai = predictions.filter(run="none-0", language="th")
+        Results(other).add(thai, data=make_data(thai, mark="b"))
+        assert "xcopa test in 'th' has the fingerprint" in refusal([one, other], tmp_path / "all")
+
+    def test_languages_that_only_one_folder_has_are_no_conflict(
+        self, tmp_path: Path, predictions: pl.DataFrame
+    ) -> None:
+        folders = []
+        for mark, languages in (("a", ["th", "en"]), ("b", ["zh"])):
+            part = predictions.filter(pl.col("language").is_in(languages))
+            Results(tmp_path / mark).add(part, data=make_data(part, mark=mark))
+            folders.append(tmp_path / mark)
+        merge(folders, tmp_path / "all")
+        assert Results(tmp_path / "all").data()["language"].to_list() == ["en", "th", "zh"]

@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from tests.predictions import make_predictions, make_stages
+from tests.predictions import make_checkpoints, make_data, make_predictions, make_stages
 from xfer_bench.errors import ResultsError
-from xfer_bench.frames import PREDICTIONS, STAGES
+from xfer_bench.frames import CHECKPOINTS, DATA, PREDICTIONS, STAGES, USES
 from xfer_bench.results import Results, write_whole
 
 
@@ -247,3 +247,101 @@ def test_stages_of_earlier_versions_lack_what_was_not_measured_then(tmp_path: Pa
     stages.drop("initial_accuracy", "development_majority").write_parquet(tmp_path / "stages.parquet")
     read = Results(tmp_path).stages()
     assert read["initial_accuracy"].null_count() == read["development_majority"].null_count() == len(stages)
+
+
+class TestData:
+    """Which rows predictions are of."""
+
+    def test_it_is_told_once_whatever_the_number_of_runs(self, tmp_path: Path) -> None:
+        predictions = make_predictions()
+        results = Results(tmp_path)
+        results.add(predictions, data=make_data(predictions))
+        assert_frame_equal(results.data(), make_data(predictions).sort("language"))
+        assert dict(results.data().schema) == DATA
+        assert dict(results.uses().schema) == USES
+        assert results.uses().height == 6 * 5
+        # Anyone reads it, beside the predictions.
+        assert pl.read_parquet(tmp_path / "data" / "*.parquet").height == 6 * 5
+
+    def test_folders_of_earlier_versions_tell_none(self, tmp_path: Path) -> None:
+        predictions = make_predictions()
+        results = Results(tmp_path)
+        results.add(predictions, marks=marks_of(predictions))
+        assert not (tmp_path / "data").exists()
+        assert dict(results.data().schema) == DATA
+        assert dict(results.checkpoints().schema) == CHECKPOINTS
+        assert results.data().is_empty()
+        assert results.checkpoints().is_empty()
+        assert results.holds(marks_of(predictions))
+        assert not results.holds(marks_of(predictions), with_data=True)
+        results.add(predictions, marks=marks_of(predictions), data=make_data(predictions))
+        assert results.holds(marks_of(predictions), with_data=True)
+
+    def test_a_further_language_adds_to_it_and_a_repetition_does_not(self, tmp_path: Path) -> None:
+        predictions = make_predictions()
+        results = Results(tmp_path)
+        for language in ("th", "en", "th", "en"):
+            part = predictions.filter(language=language)
+            results.add(part, data=make_data(part))
+        assert results.data()["language"].to_list() == ["en", "th"]
+        assert results.uses().height == 6 * 2
+
+    def test_other_rows_in_the_place_of_some_are_said_to_be_others(self, tmp_path: Path) -> None:
+        predictions = make_predictions()
+        results = Results(tmp_path)
+        results.add(predictions, data=make_data(predictions))
+        one = predictions.filter(run="none-0", language="th")
+        results.add(one, data=make_data(one, mark="b"))
+        assert results.data()["language"].to_list() == ["en", "et", "sw", "th", "th", "zh"]
+        # Once every run is of the new rows, nothing is said of the old ones any more.
+        thai = predictions.filter(language="th")
+        results.add(thai, data=make_data(thai, mark="b"))
+        assert results.data()["language"].to_list() == ["en", "et", "sw", "th", "zh"]
+        assert results.data().filter(language="th")["fingerprint"][0].startswith("thb")
+
+    def test_of_rows_that_come_without_it_nothing_is_known(self, tmp_path: Path) -> None:
+        predictions = make_predictions()
+        results = Results(tmp_path)
+        results.add(predictions, data=make_data(predictions))
+        results.add(predictions.filter(language="th"))
+        assert results.data()["language"].to_list() == ["en", "et", "sw", "zh"]
+
+    def test_of_the_same_rows_the_commit_is_told_if_any_run_knows_it(self, tmp_path: Path) -> None:
+        predictions = make_predictions()
+        results = Results(tmp_path)
+        for run, revision in (("none-0", "local"), ("none-1", "0" * 40), ("mixed-0", "pinned")):
+            part = predictions.filter(run=run)
+            results.add(part, data=make_data(part, revision=revision))
+        assert set(results.data()["revision"]) == {"0" * 40}
+        assert results.data().height == 5
+
+    def test_what_was_scored_is_told_without_the_predictions(self, tmp_path: Path) -> None:
+        predictions = make_predictions()
+        results = Results(tmp_path)
+        results.add(predictions)
+        scored = results.scored()
+        assert scored.height == 6 * 5
+        assert set(scored["run"]) == set(predictions["run"])
+
+    @pytest.mark.parametrize("part", ["data/none-0-xcopa-test-published", "checkpoints/none-0"])
+    def test_a_damaged_file_is_named(self, tmp_path: Path, part: str) -> None:
+        predictions = make_predictions(seeds=(0,), effects={"none": 0})
+        results = Results(tmp_path)
+        results.add(predictions, data=make_data(predictions))
+        results.add_checkpoints(make_checkpoints(predictions))
+        (tmp_path / f"{part}.parquet").write_bytes(b"PAR1 and no more")
+        with pytest.raises(ResultsError, match=f"{part}.parquet is damaged"):
+            (results.data if part.startswith("data") else results.checkpoints)()
+
+
+def test_checkpoints_of_a_run_and_step_are_replaced(tmp_path: Path) -> None:
+    predictions = make_predictions(seeds=(0,))
+    steps = pl.concat([predictions, predictions.with_columns(step=pl.lit(20, dtype=pl.Int64))])
+    results = Results(tmp_path)
+    results.add_checkpoints(make_checkpoints(steps))
+    results.add_checkpoints(make_checkpoints(predictions, lineage='{"key": "other"}'))
+    again = results.checkpoints()
+    assert dict(again.schema) == CHECKPOINTS
+    assert again["step"].to_list() == [None, 20] * 3
+    assert again["lineage"].to_list() == ['{"key": "other"}', '{"key": "k"}'] * 3
+    assert set(again["model"]) == {"starter"}

@@ -5,6 +5,9 @@ BLOCK        what one evaluation gives: one row per item scored by one set of we
 PREDICTIONS  a block's columns joined with the run that asked for it: the one truth that users read
 STAGES       one row per stage of each run: what was trained, on how much, and how it did on its own development data
 CONTRASTS    the comparisons that the study named as its question before it looked at any score
+DATA         where the rows of a task, split and language came from, and what they were: a fingerprint of their content
+USES         which of DATA each run's predictions are of
+CHECKPOINTS  what each run ends in: its weights, the model it began with, and its whole lineage
 SCORES       accuracy per run, task, variant, split and language, in points (0-100)
 GAINS        a score minus the baseline's with the same target seed, in points
 
@@ -81,6 +84,32 @@ STAGES: Columns = {
 }
 
 CONTRASTS: Columns = {"arm": pl.String(), "against": pl.String()}
+
+# Of the whole split, whatever of it was scored. revision: a commit; `pinned`, for a copy without one that has exactly
+# the rows that this version was written against; `local`, for one that nobody vouches for; `embedded`, for data that
+# come with the program; empty where the Hub did not tell it. rows: usable ones. license: empty where it is not known.
+DATA: Columns = {
+    "task": pl.String(),
+    "variant": pl.String(),
+    "split": pl.String(),
+    "language": pl.String(),
+    "repository": pl.String(),
+    "revision": pl.String(),
+    "rows": pl.Int64(),
+    "fingerprint": pl.String(),
+    "license": pl.String(),
+}
+
+USES: Columns = {"run": pl.String(), "step": pl.Int64(), **DATA}
+
+# model: as the study named it. lineage: the text of lineage.json. Both are empty for a checkpoint from elsewhere.
+CHECKPOINTS: Columns = {
+    "run": pl.String(),
+    "step": pl.Int64(),
+    "weights": pl.String(),
+    "model": pl.String(),
+    "lineage": pl.String(),
+}
 
 SCORES: Columns = {
     "task": pl.String(),

@@ -26,8 +26,10 @@ _SHARED = (
     (["run"], ["weights", "arm", "setting", "step", "intermediate_seed", "target_seed"]),
     (["run", "task", "variant", "split"], ["precision"]),
 )
+_COLUMN = ["task", "variant", "split", "language"]
 _FOLDER = "folder"
 _SHOWN = 24
+_DIGITS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,9 @@ def merge(folders: Sequence[str | Path], out: str | Path) -> Merged:
 
     Rows of one run, task, variant, split, language and item may come from several folders when they agree: the same
     labels, answers, weights, precision and lineage, and in float32 scores within `TOLERANCE`. They are taken once,
-    with the scores of the folder named first. Stages of one run and position agree when their keys do.
+    with the scores of the folder named first. Stages of one run and position agree when their keys do. The rows of a
+    task, variant, split and language agree when their fingerprints do, whosever predictions they are; folders of
+    earlier versions do not tell any.
 
     Raises ResultsError for folders that disagree (naming the first conflict and counting all), for fewer than two
     folders, for one that is missing, empty, damaged or named twice, and when `out` is there already. `out` is never
@@ -70,6 +74,7 @@ def merge(folders: Sequence[str | Path], out: str | Path) -> Merged:
     sources = [Results(folder) for folder in folders]
     _check_names(sources)
     check_new(Path(out))
+    _check_data(sources)
     holders: dict[str, dict[Path, list[Path]]] = {}
     for source in sources:
         for run, files in source.runs().items():
@@ -77,11 +82,11 @@ def merge(folders: Sequence[str | Path], out: str | Path) -> Merged:
     shared = [_united(run, held).conflicts for run, held in holders.items() if len(held) > 1]
     stages, clashes = _stages(sources)
     _refuse([*(conflict for conflicts in shared for conflict in conflicts), *clashes])
-    questions = pl.concat([source.contrasts() for source in sources])
     with new_folder(Path(out)) as draft:
-        if not questions.is_empty():
-            Results(draft).declare(questions)
-        return _write(Results(draft), dict(sorted(holders.items())), stages)
+        _write_beside(Results(draft), sources, stages)
+        uses = pl.concat([source.uses() for source in sources])
+        uses = uses.unique(["run", "step", *_COLUMN], keep="first", maintain_order=True)
+        return _write(Results(draft), dict(sorted(holders.items())), uses)
 
 
 def _check_names(sources: Sequence[Results]) -> None:
@@ -95,16 +100,26 @@ def _check_names(sources: Sequence[Results]) -> None:
         seen.add(place)
 
 
-def _write(results: Results, holders: Mapping[str, Mapping[Path, list[Path]]], stages: pl.DataFrame) -> Merged:
+def _write_beside(results: Results, sources: Sequence[Results], stages: pl.DataFrame) -> None:
+    """All but the predictions. Of one run and step the lineage of the folder named first is taken, if it tells one."""
+    questions = pl.concat([source.contrasts() for source in sources])
+    if not questions.is_empty():
+        results.declare(questions)
+    if not stages.is_empty():
+        results.add_stages(stages)
+    checkpoints = pl.concat([source.checkpoints() for source in sources])
+    results.add_checkpoints(checkpoints.unique(["run", "step"], keep="first", maintain_order=True))
+
+
+def _write(results: Results, holders: Mapping[str, Mapping[Path, list[Path]]], uses: pl.DataFrame) -> Merged:
     rows = repeated = 0
     for run, held in holders.items():
         united = _united(run, held)
         _refuse(united.conflicts)  # a folder that changed since it was compared
-        results.add(united.rows)
+        known = uses.filter(pl.col("run") == run)
+        results.add(united.rows, data=None if known.is_empty() else known)
         rows += united.rows.height
         repeated += united.repeated
-    if not stages.is_empty():
-        results.add_stages(stages)
     return Merged(runs=len(holders), rows=rows, repeated=repeated)
 
 
@@ -216,9 +231,35 @@ def _stages(sources: Sequence[Results]) -> tuple[pl.DataFrame, list[_Conflict]]:
     return first.select(list(STAGES)), conflicts
 
 
-def _place(row: Mapping[str, Any]) -> str:
+def _check_data(sources: Sequence[Results]) -> None:
+    """Refuse splits whose rows are not the same in all folders, or in one."""
+    told = pl.concat([source.data().with_columns(pl.lit(place).alias(_FOLDER)) for place, source in enumerate(sources)])
+    first = told.unique(_COLUMN, keep="first", maintain_order=True)
+    pairs = told.join(first, on=_COLUMN, suffix="_known")
+    other = pairs.filter(pl.col("fingerprint") != pl.col("fingerprint_known")).sort(_COLUMN)
+    if other.is_empty():
+        return
+    row = other.row(0, named=True)
+    here, there = (sources[row[name]].folder for name in (f"{_FOLDER}_known", _FOLDER))
+    more = f", and so in {other.height - 1} more columns" if other.height > 1 else ""
+    raise ResultsError(
+        f"the folders disagree: {_column(row)} has the fingerprint {_rows_of(row, '_known')} in "
+        f"{here} and {_rows_of(row)} in {there}{more}; scores over different rows may not be joined, so score those "
+        "of one side again"
+    )
+
+
+def _rows_of(row: Mapping[str, Any], known: str = "") -> str:
+    return f"{row[f'fingerprint{known}'][:_DIGITS]} ({row[f'rows{known}']:,} rows)"
+
+
+def _column(row: Mapping[str, Any]) -> str:
     variant = "" if row["variant"] == "published" else f" ({row['variant']})"
-    return f"run {row['run']!r}, {row['task']}{variant} {row['split']} in {row['language']!r}, item {row['item']!r}"
+    return f"{row['task']}{variant} {row['split']} in {row['language']!r}"
+
+
+def _place(row: Mapping[str, Any]) -> str:
+    return f"run {row['run']!r}, {_column(row)}, item {row['item']!r}"
 
 
 def _shown(value: object) -> str:

@@ -1,34 +1,36 @@
 """Results: one folder of Parquet files, the product's one truth.
 
     FOLDER/
-    ├── predictions/   one file per run, task, split and variant; PREDICTIONS
+    ├── predictions/   one file per run, task, split and variant;   PREDICTIONS
+    ├── data/          as many, by the same names: which rows they are of;   USES
+    ├── checkpoints/   one file per run: what it ends in;   CHECKPOINTS
     ├── stages.parquet                                            STAGES
     └── contrasts.parquet                                         CONTRASTS
 
 File names are for people: what a file holds is said by its columns alone. Anyone reads all of it with
-`polars.read_parquet("FOLDER/predictions/*.parquet")`.
+`polars.read_parquet("FOLDER/predictions/*.parquet")`. All but the predictions may be missing.
 """
 
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from io import BytesIO
 from itertools import count
 from pathlib import Path
 from typing import TypeAlias
 
 import polars as pl
 
-from xfer_bench.durable import whole_folder, write_bytes
+from xfer_bench.durable import whole_folder
 from xfer_bench.errors import ResultsError
-from xfer_bench.frames import CONTRASTS, PREDICTIONS, STAGES, Columns, conform
+from xfer_bench.frames import CHECKPOINTS, CONTRASTS, DATA, PREDICTIONS, STAGES, USES, Columns, conform
+from xfer_bench.parquet import file_name, marks_of, read_table, read_tables, write_table, write_whole
+
+__all__ = ["Marks", "Results", "check_new", "new_folder", "rows_of_run", "slices", "write_whole"]
 
 _FILE = ["run", "task", "split", "variant"]
 _REPLACED = [*_FILE, "language", "step"]
-_LONGEST_NAME = 180
-_MARKS = "xfer_bench_marks"
+_COLUMN = ["task", "variant", "split", "language"]
 
 
 # By run, task, split, variant, language and step: a digest of what these rows were made of.
@@ -44,36 +46,68 @@ class Results:
     def __repr__(self) -> str:
         return f"Results({str(self.folder)!r})"
 
-    def add(self, predictions: pl.DataFrame, *, marks: Marks | None = None) -> None:
+    def add(self, predictions: pl.DataFrame, *, marks: Marks | None = None, data: pl.DataFrame | None = None) -> None:
         """Adds PREDICTIONS to the folder.
 
         Rows that are there for the same run, step, task, variant, split and language are replaced; others are kept.
         Each file is replaced in one step, so a killed process leaves whole files only. marks: what the new rows were
-        made of, for `holds`. Raises ResultsError when a file cannot be read or written.
+        made of, for `holds`. data: DATA of the new rows' tasks, variants, splits and languages, or USES; of those
+        that it lacks nothing is known from then on. Raises ResultsError when a file cannot be read or written.
         """
         for part in conform(predictions, PREDICTIONS).partition_by(_FILE, maintain_order=True):
             names = part.select(_FILE).row(0)
-            path = self._predictions / _file_name(names)
-            kept = _read(path, PREDICTIONS) if path.exists() else part.clear()
+            path = self._predictions / file_name(names)
+            self._note(self._data / path.name, part.select(_REPLACED).unique(), data)
+            kept = read_table(path, PREDICTIONS) if path.exists() else part.clear()
             kept = kept.join(part, on=_REPLACED, how="anti", nulls_equal=True)
             rows = pl.concat([kept, part]).sort("run", "language", "item", maintain_order=True)
             replaced = {_mark_name((*names, *cell)) for cell in part.select("language", "step").unique().iter_rows()}
             new = {_mark_name(cell): mark for cell, mark in (marks or {}).items()}
-            old = {name: mark for name, mark in _marks(path).items() if name not in replaced}
-            _write(path, rows, marks=old | {name: mark for name, mark in new.items() if name in replaced})
+            old = {name: mark for name, mark in marks_of(path).items() if name not in replaced}
+            write_table(path, rows, marks=old | {name: mark for name, mark in new.items() if name in replaced})
 
-    def holds(self, marks: Marks) -> bool:
-        """Whether everything with these marks was added, and nothing was changed since. Reads no predictions."""
+    def holds(self, marks: Marks, *, with_data: bool = False) -> bool:
+        """Whether everything with these marks was added, and nothing was changed since. Reads no predictions.
+
+        with_data: and whether it was told of each file which rows it is of, as earlier versions did not.
+        """
         wanted: dict[Path, dict[str, str]] = {}
         for cell, mark in marks.items():
-            wanted.setdefault(self._predictions / _file_name(cell[:4]), {})[_mark_name(cell)] = mark
-        return all(want.items() <= _marks(path).items() for path, want in wanted.items())
+            wanted.setdefault(self._predictions / file_name(cell[:4]), {})[_mark_name(cell)] = mark
+        if with_data and not all((self._data / path.name).exists() for path in wanted):
+            return False
+        return all(want.items() <= marks_of(path).items() for path, want in wanted.items())
+
+    def uses(self) -> pl.DataFrame:
+        """USES: which rows each run's predictions are of; no row where that was not told. Raises ResultsError."""
+        return read_tables(sorted(self._data.glob("*.parquet")), USES)
+
+    def data(self) -> pl.DataFrame:
+        """DATA: where the rows behind the predictions came from; an empty frame in folders of earlier versions.
+
+        One row for each task, variant, split and language, and one more for each further content that runs differ in.
+        """
+        # Of the same rows a commit says more than the words that stand for none, which are shorter.
+        known = self.uses().sort(pl.col("revision").str.len_chars(), descending=True, maintain_order=True)
+        return known.select(list(DATA)).unique([*_COLUMN, "fingerprint"], keep="first").sort(*_COLUMN, "fingerprint")
+
+    def add_checkpoints(self, checkpoints: pl.DataFrame) -> None:
+        """Adds CHECKPOINTS to the folder; rows that are there for the same run and step are replaced."""
+        for part in conform(checkpoints, CHECKPOINTS).partition_by("run", maintain_order=True):
+            path = self._checkpoints / file_name([part["run"][0]])
+            kept = read_table(path, CHECKPOINTS) if path.exists() else part.clear()
+            kept = kept.join(part, on=["run", "step"], how="anti", nulls_equal=True)
+            write_table(path, pl.concat([kept, part]).sort("run", "step"))
+
+    def checkpoints(self) -> pl.DataFrame:
+        """CHECKPOINTS: what each run ends in; an empty frame in folders of earlier versions. Raises ResultsError."""
+        return read_tables(sorted(self._checkpoints.glob("*.parquet")), CHECKPOINTS).sort("run", "step")
 
     def add_stages(self, stages: pl.DataFrame) -> None:
         """Adds STAGES to the folder; rows that are there for the same run are replaced."""
         new = conform(stages, STAGES)
         kept = self.stages().join(new, on="run", how="anti", nulls_equal=True)
-        _write(self._stages, pl.concat([kept, new]).sort("run", "position"))
+        write_table(self._stages, pl.concat([kept, new]).sort("run", "position"))
 
     def predictions(self) -> pl.DataFrame:
         """All PREDICTIONS in the folder. Raises ResultsError when there are none, and for a damaged file, naming it."""
@@ -82,30 +116,26 @@ class Results:
             raise ResultsError(
                 f"no predictions in {self.folder}; run `xfer-bench run` or `xfer-bench eval -o {self.folder}` first"
             )
-        try:
-            frame = pl.scan_parquet(files, glob=False).collect()
-        except (pl.exceptions.PolarsError, OSError):
-            # File by file is slower, and says which one is damaged; whole files of other versions are brought in line.
-            frame = pl.concat([_read(path, PREDICTIONS) for path in files])
+        frame = read_tables(files, PREDICTIONS)
         if frame.is_empty():
             raise ResultsError(f"no predictions in {self.folder}: its {len(files)} files have no rows")
-        return conform(frame, PREDICTIONS)
+        return frame
 
     def stages(self) -> pl.DataFrame:
         """All STAGES in the folder: an empty frame when none were added (predictions of foreign checkpoints)."""
         if not self._stages.exists():
             return pl.DataFrame(schema=STAGES)
-        return _read(self._stages, STAGES)
+        return read_table(self._stages, STAGES)
 
     def declare(self, contrasts: pl.DataFrame) -> None:
         """Keeps CONTRASTS as the study's own question, instead of what was there."""
-        _write(self._contrasts, conform(contrasts, CONTRASTS).unique(maintain_order=True))
+        write_table(self._contrasts, conform(contrasts, CONTRASTS).unique(maintain_order=True))
 
     def contrasts(self) -> pl.DataFrame:
         """The CONTRASTS that the study named; an empty frame when it named none."""
         if not self._contrasts.exists():
             return pl.DataFrame(schema=CONTRASTS)
-        return _read(self._contrasts, CONTRASTS)
+        return read_table(self._contrasts, CONTRASTS)
 
     def files(self) -> list[Path]:
         """The files of predictions, by name. Raises ResultsError when there is no such folder, or none in it."""
@@ -123,7 +153,7 @@ class Results:
         """
         held: dict[str, list[Path]] = {}
         for path in self.files():
-            names = _read(path, {"run": pl.String()}, lambda rows: rows.select("run").unique())["run"].to_list()
+            names = read_table(path, {"run": pl.String()}, lambda rows: rows.select("run").unique())["run"].to_list()
             if None in names:
                 raise ResultsError(f"{path} has rows without a run; each row needs one")
             for name in names:
@@ -132,9 +162,35 @@ class Results:
             raise ResultsError(f"no predictions in {self.folder}: its files have no rows")
         return dict(sorted(held.items()))
 
+    def scored(self) -> pl.DataFrame:
+        """What was scored: each run, step, task, variant, split and language once. Raises as `files` does."""
+        columns = {name: PREDICTIONS[name] for name in _REPLACED}
+        parts = [read_table(path, columns, lambda rows: rows.select(_REPLACED).unique()) for path in self.files()]
+        return pl.concat(parts).unique().sort(_REPLACED)
+
+    def _note(self, path: Path, cells: pl.DataFrame, data: pl.DataFrame | None) -> None:
+        """Keep in a file of USES what is known of new rows instead of what was known of those that they replace."""
+        kept = read_table(path, USES) if path.exists() else pl.DataFrame(schema=USES)
+        before = kept.height
+        kept = kept.join(cells, on=_REPLACED, how="anti", nulls_equal=True)
+        if data is not None:
+            on = [*_COLUMN, *({"run", "step"} & {*data.columns})]
+            new = conform(cells.join(data, on=on, how="inner", nulls_equal=True), USES)
+            write_table(path, pl.concat([kept, new]).sort(_REPLACED))
+        elif kept.height < before:
+            write_table(path, kept)
+
     @property
     def _predictions(self) -> Path:
         return self.folder / "predictions"
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def _checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
 
     @property
     def _stages(self) -> Path:
@@ -147,13 +203,13 @@ class Results:
 
 def rows_of_run(run: str, files: Iterable[Path]) -> pl.DataFrame:
     """PREDICTIONS of one run in some files; the rows of others are not kept. Raises ResultsError for a damaged file."""
-    return pl.concat([_read(path, PREDICTIONS, lambda rows: rows.filter(pl.col("run") == run)) for path in files])
+    return pl.concat([read_table(path, PREDICTIONS, lambda rows: rows.filter(pl.col("run") == run)) for path in files])
 
 
 def slices(path: Path, *, rows: int, columns: Columns = PREDICTIONS) -> Iterator[pl.DataFrame]:
     """Columns of a file, so many rows at a time. Raises ResultsError for a damaged file, naming it."""
     for start in count(0, rows):
-        part = _read(path, columns, partial(_slice, names=list(columns), start=start, rows=rows))
+        part = read_table(path, columns, partial(_slice, names=list(columns), start=start, rows=rows))
         if part.is_empty():
             return
         yield part
@@ -192,60 +248,9 @@ def new_folder(target: Path) -> Iterator[Path]:
         raise ResultsError(f"cannot write {target}: {error.strerror or error}") from None
 
 
-def write_whole(path: Path, payload: bytes) -> None:
-    """Write a file of results, whole or not at all. Raises ResultsError when it cannot be written."""
-    try:
-        write_bytes(path, payload)
-    except OSError as error:
-        raise ResultsError(f"cannot write {path}: {error.strerror or error}") from None
-
-
-def _write(path: Path, frame: pl.DataFrame, *, marks: Mapping[str, str] | None = None) -> None:
-    # Polars writes into memory and we write the file: on a full disk polars leaves an empty file under the last name.
-    buffer = BytesIO()
-    try:
-        frame.write_parquet(buffer, metadata={_MARKS: json.dumps(dict(marks or {}))})
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise ResultsError(f"cannot write {path}: {_first_line(error)}") from None
-    write_whole(path, buffer.getvalue())
-
-
-def _read(
-    path: Path, columns: Columns, narrow: Callable[[pl.LazyFrame], pl.LazyFrame] = lambda rows: rows
-) -> pl.DataFrame:
-    try:
-        frame = narrow(pl.scan_parquet(path, glob=False)).collect()
-    except pl.exceptions.ColumnNotFoundError as error:
-        raise ResultsError(f"{path} is no results file of this version: {_first_line(error)}") from None
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise ResultsError(f"{path} is damaged ({_first_line(error)}); delete it and run again") from None
-    try:
-        return conform(frame, columns)
-    except ResultsError as error:
-        raise ResultsError(f"{path} is no results file of this version: {error}") from None
-
-
 def _slice(lazy: pl.LazyFrame, *, names: list[str], start: int, rows: int) -> pl.LazyFrame:
     return lazy.select(names).slice(start, rows)
 
 
-def _marks(path: Path) -> dict[str, str]:
-    """The marks that a file carries; none when it is absent, damaged, or another program wrote it."""
-    try:
-        return dict(json.loads(pl.read_parquet_metadata(path).get(_MARKS, "{}")))
-    except (pl.exceptions.PolarsError, OSError, ValueError, TypeError):
-        return {}
-
-
 def _mark_name(cell: tuple[object, ...]) -> str:
     return json.dumps(cell, ensure_ascii=False)
-
-
-def _file_name(parts: Iterable[object]) -> str:
-    """Two runs may get one name, by odd characters or by length: they then share a file, since files are merged."""
-    name = re.sub(r"[^A-Za-z0-9._+=-]+", "_", "-".join(map(str, parts))).strip("._")
-    return f"{name[:_LONGEST_NAME] or 'predictions'}.parquet"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.predictions import make_predictions
+from tests.predictions import make_checkpoints, make_data, make_predictions
 from xfer_bench import __version__
 from xfer_bench.errors import ResultsError
 from xfer_bench.export.lm_eval import Exported, export_lm_eval
@@ -310,3 +310,22 @@ def test_exporting_needs_no_model_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_what_stands_behind_the_numbers_goes_along(tmp_path: Path) -> None:
+    predictions = scored(make_predictions(seeds=(0,), effects={"none": 0.0}, n_items=9))
+    results = Results(tmp_path / "results")
+    results.add(predictions, data=make_data(predictions.filter(language="th")))
+    results.add_checkpoints(make_checkpoints(predictions))
+    export_lm_eval(results, tmp_path / "out", time=TIME)
+    told = page(tmp_path / "out" / "none-0")
+    thai, chinese = (told["configs"][f"xcopa_{language}"] for language in ("th", "zh"))
+    assert thai["dataset_path"] == "some/rows"
+    assert {name: thai["metadata"][name] for name in ("repository", "revision", "rows", "license")} == {
+        "repository": "some/rows", "revision": "0" * 40, "rows": 9, "license": "CC BY 4.0",
+    }  # fmt: skip
+    assert thai["metadata"]["fingerprint"].startswith("tha")
+    assert "dataset_path" not in chinese
+    assert "fingerprint" not in chinese["metadata"]
+    assert told["config"]["xfer_bench"]["model"] == "starter"
+    assert told["config"]["xfer_bench"]["lineage"] == {"key": "k"}

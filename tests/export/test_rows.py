@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from tests.predictions import make_predictions
+from tests.predictions import make_data, make_predictions
 from xfer_bench.errors import ResultsError
 from xfer_bench.export.rows import export_rows
 from xfer_bench.frames import PREDICTIONS
@@ -105,3 +105,21 @@ def test_a_file_that_cannot_be_written_is_one_line(results: Results, tmp_path: P
     with pytest.raises(ResultsError, match=r"cannot write .*file/out: .*file is a file") as caught:
         export_rows(results, tmp_path / "file" / "out", format="csv")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_which_rows_a_prediction_is_of_goes_along_where_it_is_told(
+    tmp_path: Path, format: Literal["jsonl", "csv"]
+) -> None:
+    predictions = make_predictions(effects={"none": 0.0}, n_items=9)
+    results = Results(tmp_path / "results")
+    thai = predictions.filter(language="th")
+    results.add(predictions, data=make_data(thai))
+    export_rows(results, tmp_path / "out", format=format)
+    table = pl.read_ndjson(tmp_path / "out") if format == "jsonl" else pl.read_csv(tmp_path / "out")
+    assert table.columns[-3:] == ["repository", "revision", "fingerprint"]
+    told = table.filter(pl.col("fingerprint").is_not_null())
+    assert set(told["language"]) == {"th"}
+    assert told.height == thai.height
+    assert set(told["repository"]) == {"some/rows"}
+    assert set(told["fingerprint"]) == set(make_data(thai)["fingerprint"])

@@ -20,6 +20,7 @@ from xfer_bench.audit.leaks import Readable, check_leaks, is_target_of
 from xfer_bench.audit.lengths import TokenCounter, characters, check_lengths, check_truncation
 from xfer_bench.audit.neighbours import LEAST, Vectors, check_neighbours, spoken
 from xfer_bench.audit.parallel import Page, check_parallel, page_of
+from xfer_bench.audit.pinned import check_pins
 from xfer_bench.audit.sheet import Check, Sheet, read_sheet
 from xfer_bench.errors import SourceError
 from xfer_bench.progress import Progress, Update, silent
@@ -30,7 +31,14 @@ from xfer_bench.tasks.task import TEST, TRAIN, VALIDATION, Part, Split
 
 Entry: TypeAlias = Size | Finding
 
-_CHECKS: tuple[Check, ...] = (check_labels, check_duplicates, check_premises, check_damage, check_lengths)
+_CHECKS: tuple[Check, ...] = (
+    check_pins,
+    check_labels,
+    check_duplicates,
+    check_premises,
+    check_damage,
+    check_lengths,
+)
 _PLACES = frozenset({"embedded", "mirror"})
 
 

@@ -17,7 +17,12 @@ from xfer_bench.tasks.task import Part, Split, Task
 
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
-    """Rows, unchecked. items: ITEMS, `row`, `usable`. columns: the repository's, aligned. total: rows of the file."""
+    """Rows, unchecked.
+
+    items: ITEMS, `row`, `usable`. columns: the repository's, aligned. total: rows of the file, in whatever language.
+    raw: all of the file's columns that the task reads; None for rows that are of no file. revision: their commit on
+    the Hub, where it is known.
+    """
 
     task: Task
     part: Part
@@ -25,6 +30,8 @@ class Sheet:
     items: pl.DataFrame
     columns: pl.DataFrame
     total: int
+    raw: pl.DataFrame | None = None
+    revision: str = ""
 
     @property
     def split(self) -> Split:
@@ -61,7 +68,16 @@ Check: TypeAlias = Callable[[Sheet], Iterator[Finding]]
 def read_sheet(sources: Sources, task: Task, *, part: Part, language: str) -> Sheet:
     """The sheet of this part. Raises SourceError when its rows cannot be had or read."""
     rows = every_row(sources, task, part=part, language=language)
-    return Sheet(task=task, part=part, language=language, items=rows.items, columns=rows.columns, total=rows.total)
+    return Sheet(
+        task=task,
+        part=part,
+        language=language,
+        items=rows.items,
+        columns=rows.columns,
+        total=rows.total,
+        raw=rows.raw,
+        revision=rows.revision,
+    )
 
 
 def own_words() -> pl.Expr:

@@ -9,6 +9,7 @@ import typer
 
 from xfer_bench.cli.data_list import Form, list_sources
 from xfer_bench.cli.data_prefetch import prefetch
+from xfer_bench.cli.data_provenance import provenance
 from xfer_bench.cli.options import DataRoot, OwnTasks
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class LeastGrade(StrEnum):
 
 app.command("list")(list_sources)
 app.command("prefetch")(prefetch)
+app.command("provenance")(provenance)
 
 
 @app.callback()

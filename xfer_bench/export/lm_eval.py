@@ -10,7 +10,8 @@ standard error is that of a mean of independent items: it ignores that the items
 intervals of `xfer-bench compare` and `eval` are the ones to report.
 
 No texts are written, whose licences differ: a document is its item, cluster and language, and the hashes are of that.
-What is not known of a run (the library versions that scored it, its batch size) is left out rather than made up.
+What is not known of a run (the library versions that scored it, its batch size) is left out rather than made up; where
+the rows came from, and a checkpoint's lineage, are told where the results folder tells them.
 """
 
 import hashlib
@@ -27,6 +28,7 @@ import polars as pl
 
 from xfer_bench import __version__
 from xfer_bench.errors import ResultsError
+from xfer_bench.export.origins import Origins
 from xfer_bench.metrics import with_correct
 from xfer_bench.results import Results, new_folder, rows_of_run
 from xfer_bench.tasks import TASKS
@@ -81,6 +83,7 @@ def export_lm_eval(results: Results, out: str | Path, *, time: datetime) -> Expo
     missing, two tasks would get one name, or `out` is there already.
     """
     runs = results.runs()
+    origins = Origins.of(results)
     names: set[str] = set()
     samples = 0
     with new_folder(Path(out)) as draft:
@@ -91,8 +94,9 @@ def export_lm_eval(results: Results, out: str | Path, *, time: datetime) -> Expo
                 model = run if len(steps) == 1 else f"{run}@{part['step'][0]}"
                 folder = draft / _folder_name(model, names)
                 folder.mkdir()
-                scores = _write_samples(part, folder, date=_date(time))
+                scores = _write_samples(part, folder, origins, date=_date(time))
                 page = _page(model, folder.name, part, scores, time=time)
+                page["config"]["xfer_bench"] |= origins.of_run(part.row(0, named=True))
                 text = json.dumps(page, indent=2, ensure_ascii=False, allow_nan=False)
                 (folder / f"results_{_date(time)}.json").write_text(text, encoding="utf-8")
                 samples += part.height
@@ -114,7 +118,7 @@ def _folder_name(model: str, taken: set[str]) -> str:
     return name
 
 
-def _write_samples(rows: pl.DataFrame, folder: Path, *, date: str) -> list[_Score]:
+def _write_samples(rows: pl.DataFrame, folder: Path, origins: Origins, *, date: str) -> list[_Score]:
     scores: list[_Score] = []
     for cell in sorted(rows.partition_by(_CELL), key=lambda part: part.select(_CELL).row(0)):
         group, name = _names(cell.row(0, named=True))
@@ -135,7 +139,10 @@ def _write_samples(rows: pl.DataFrame, folder: Path, *, date: str) -> list[_Scor
                 items=cell.height,
                 clusters=cell["cluster"].n_unique(),
                 hash=running.hexdigest(),
-                settings={one: _only(cell, one) for one in [*_CELL, "weights", "precision", "seen_in_intermediate"]},
+                settings={
+                    **{one: _only(cell, one) for one in [*_CELL, "weights", "precision", "seen_in_intermediate"]},
+                    **origins.of_rows(cell.row(0, named=True)),
+                },
             )
         )
     return scores
@@ -270,6 +277,7 @@ def _mean(group: str, scores: Sequence[_Score]) -> dict[str, Any]:
 def _config(score: _Score) -> dict[str, Any]:
     return {
         "task": score.name,
+        **({"dataset_path": score.settings["repository"]} if "repository" in score.settings else {}),
         "dataset_name": score.settings["language"],
         "test_split": score.settings["split"],
         "output_type": "multiple_choice",

@@ -9,6 +9,7 @@ from typing import BinaryIO, Literal
 import polars as pl
 
 from xfer_bench.errors import ResultsError
+from xfer_bench.export.origins import Origins
 from xfer_bench.frames import PREDICTIONS
 from xfer_bench.results import Results, check_new, slices
 
@@ -21,6 +22,7 @@ def export_rows(results: Results, out: str | Path, *, format: Literal["jsonl", "
     jsonl: one object a row with every column of PREDICTIONS; `scores` is a list of numbers.
     csv: the same columns, but for `scores`, which are `score_0`, `score_1`, … in its place: as many as the row with
     the most has; the others' last cells are empty, as is whatever is null.
+    Where the folder tells which rows its predictions are of, both end with `repository`, `revision`, `fingerprint`.
 
     Raises ResultsError when there are no predictions, a file is damaged, or `out` is there already.
     """
@@ -29,11 +31,13 @@ def export_rows(results: Results, out: str | Path, *, format: Literal["jsonl", "
         raise ResultsError(f"{target} is a folder; give the name of a new file for {format}")
     check_new(target)
     files = results.files()
+    origins = Origins.of(results)
     width = _most_scores(files) if format == "csv" else 0
     count = 0
     with _new_file(target) as stream:
         for path in files:
-            for rows in slices(path, rows=_ROWS):
+            for part in slices(path, rows=_ROWS):
+                rows = origins.beside(part)
                 if format == "csv":
                     _flat(rows, width).write_csv(stream, include_header=count == 0)
                 else:
@@ -52,13 +56,8 @@ def _most_scores(files: list[Path]) -> int:
 
 def _flat(rows: pl.DataFrame, width: int) -> pl.DataFrame:
     scores = [pl.col("scores").list.get(place, null_on_oob=True).alias(f"score_{place}") for place in range(width)]
-    before, after = _around("scores")
-    return rows.select(*before, *scores, *after)
-
-
-def _around(name: str) -> tuple[list[str], list[str]]:
-    names = list(PREDICTIONS)
-    return names[: names.index(name)], names[names.index(name) + 1 :]
+    place = rows.columns.index("scores")
+    return rows.select(*rows.columns[:place], *scores, *rows.columns[place + 1 :])
 
 
 @contextmanager
