@@ -1,6 +1,7 @@
 # make quickstart   makes .venv, installs, and runs the main job on the embedded data into runs/quickstart/
 # make test         makes .venv, installs, and runs every check; stops at the first that fails
 # make test-slow    the fault tests with their full counts: fifty kills, four processes at once; takes minutes
+# make paper        reads every claim of analyses/ off the committed results, and draws its figure into runs/analyses/
 # make clean        removes .venv, caches and build output; runs/ and results/ stay
 #
 # Another interpreter: make PYTHON=python3.12 test
@@ -15,21 +16,27 @@ CREATED := $(VENV)/.created
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 
-.PHONY: quickstart test test-slow clean
+.PHONY: quickstart test test-slow paper clean
 
 quickstart: $(INSTALLED)
 	$(BIN)/xfer-bench run quickstart -o runs/quickstart
 
-# pytest comes last, so that its closing line is the last line of all.
+# pytest comes last, so that its closing line is the last line of all; one process for each core.
 test: $(INSTALLED_DEV)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --dist loadfile
 
 test-slow: $(INSTALLED_DEV)
 	$(BIN)/python -m pytest -m slow
+
+# calibration simulates for a quarter of an hour, and selection_rules needs results of several steps of a training.
+CLAIMS := english_vs_multilingual gain_correlation language_gains seed_spread published_conventions xcopa_question_defect
+
+paper: $(INSTALLED)
+	@for claim in $(CLAIMS); do echo "$$claim"; $(BIN)/python analyses/$$claim.py || exit 1; done
 
 # `--group` needs pip 25.1, newer than what Python 3.11 to 3.13 bring along.
 $(CREATED):
