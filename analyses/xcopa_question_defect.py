@@ -1,39 +1,32 @@
 """Claim examined: the wrong questions in XCOPA as published cost checkpoints accuracy in Thai, Turkish and Swahili.
 
-    python analyses/xcopa_question_defect.py [RESULTS...]
+    python analyses/xcopa_question_defect.py [RESULTS]
 
 Takes every checkpoint that was scored on both variants of XCOPA's test items, as `xfer-bench eval` does, and draws
-repaired minus published accuracy into runs/analyses/, with the numbers as CSV beside it.
+repaired minus published accuracy.
 """
 
-import sys
 from pathlib import Path
 
-import polars as pl
-from matplotlib.figure import Figure
+from pages import drawn, tell
 
 from xfer_bench import Results
 from xfer_bench.languages import language
 from xfer_bench.plotting.marks import Interval, draw_intervals, draw_nought
-from xfer_bench.plotting.style import paper_style
+from xfer_bench.plotting.style import COLOURS
 from xfer_bench.stats import own_results
-from xfer_bench.stats.defect import Defect, defect_frame, defects
+from xfer_bench.stats.defect import Defect, defects
 
-ROOT = Path(__file__).parents[1]
-COMMITTED = ROOT / "data" / "results" / "xcopa-starter"
-DRAWN = ROOT / "runs" / "analyses" / "xcopa_question_defect.pdf"
 NAMED = ("th", "tr", "sw", "avg")
 
 
-def main(folders: list[Path]) -> str:
+def main(folder: Path) -> str:
     """Draw the changes by language; the sentence with those of the languages that have most wrong questions."""
-    found = defects(pl.concat(own_results(Results(one).predictions(), Results(one).stages()) for one in folders))
-    DRAWN.parent.mkdir(parents=True, exist_ok=True)
-    defect_frame(found).write_csv(DRAWN.with_suffix(".csv"))
+    results = Results(folder)
+    found = defects(own_results(results.predictions(), results.stages()))
     # Nowhere else is anything different.
     names = list(dict.fromkeys(one.language for one in found if one.wrong or one.language == "avg"))
-    with paper_style():
-        figure = Figure(figsize=(3.3, 0.8 + 0.25 * len(names)), layout="constrained")
+    with drawn("xcopa_question_defect", height=0.8 + 0.25 * len(names)) as figure:
         axes = figure.add_subplot()
         for wrong, label in enumerate(("all items", "items with a wrong question")):
             intervals = [
@@ -41,14 +34,13 @@ def main(folders: list[Path]) -> str:
                 for one in found
                 if one.wrong == bool(wrong) and one.language in names
             ]
-            draw_intervals(axes, intervals, colour=f"C{wrong}", label=label)
+            draw_intervals(axes, intervals, colour=COLOURS[wrong], label=label)
         draw_nought(axes, upright=True)
         axes.set_yticks(range(len(names)), list(map(name_of, names)))
         axes.invert_yaxis()
         axes.set_xlabel("repaired minus published accuracy, points")
         figure.legend(loc="outside lower center", ncols=2)
-        figure.savefig(DRAWN)
-    said = [f"{name_of(one.language)} {points(one)}{kind(one)}" for one in found if one.language in NAMED]
+    said = [f"{name_of(one.language)} {points(one)}" for one in found if one.language in NAMED]
     return (
         f"On {found[0].checkpoints} checkpoints, XCOPA (test) with the right questions differs from XCOPA as published "
         f"by, in points with 95 % intervals over items: {'; '.join(said)}."
@@ -56,13 +48,11 @@ def main(folders: list[Path]) -> str:
 
 
 def points(one: Defect) -> str:
-    """The change with its interval, and the accuracies."""
-    return f"{one.change:+.1f} [{one.low:+.1f}, {one.high:+.1f}] ({one.published:.1f} to {one.repaired:.1f})"
-
-
-def kind(one: Defect) -> str:
-    """Which items."""
-    return f" on its {one.n_items} wrong items, of which {one.turned:.1f} % of answers turn" if one.wrong else ""
+    """The change with its interval, the accuracies, and of which items."""
+    said = f"{one.change:+.1f} [{one.low:+.1f}, {one.high:+.1f}] ({one.published:.1f} to {one.repaired:.1f})"
+    if not one.wrong:
+        return said
+    return f"{said} on its {one.n_items} wrong items, of which {one.turned:.1f} % of answers turn"
 
 
 def name_of(code: str) -> str:
@@ -72,4 +62,4 @@ def name_of(code: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(main([Path(name) for name in sys.argv[1:]] or [COMMITTED]) + "\n")
+    tell(main)

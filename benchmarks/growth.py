@@ -80,7 +80,9 @@ def _child(task: dict[str, object]) -> None:
     for head, tasks, languages in (("nli", "xnli", XNLI[:columns]), ("choice", "xcopa", XCOPA[: max(0, columns - 15)])):
         if languages:
             places = sorted(str(path) for path in (folder / head).iterdir())[: int(str(task["count"]))]
-            ask = Ask(tasks=(tasks,), languages=tuple(languages), limit=int(str(task["limit"])))
+            ask = Ask(
+                tasks=(tasks,), languages=tuple(languages), limit=int(str(task["limit"])), variants=("published",)
+            )
             done = evaluator.evaluate(discover(places), ask, results=Results(folder / f"results-{name}"))
             accounts += done.accounts
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000

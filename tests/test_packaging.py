@@ -138,7 +138,7 @@ def test_wheel_holds_the_package_and_its_data_and_nothing_else(wheel: Path) -> N
         f"{about}/entry_points.txt",
         f"{about}/licenses/LICENSE",
     } <= names
-    for pattern in ("data/quickstart/**/*.jsonl", "data/studies/*.toml", "xfer_bench/**/*.py"):
+    for pattern in ("data/quickstart/**/*.jsonl", "data/studies/*.toml", "data/repairs/*.toml", "xfer_bench/**/*.py"):
         there = {path.relative_to(REPOSITORY).as_posix() for path in REPOSITORY.glob(pattern)}
         assert {name if name.startswith("xfer_bench/") else f"xfer_bench/{name}" for name in there} <= names
     assert [name for name in names if name.endswith(".pyc")] == []

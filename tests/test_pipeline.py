@@ -52,10 +52,12 @@ def test_every_run_is_scored_in_every_language_on_the_same_items(finished: tuple
     assert predictions.equals(conform(predictions, PREDICTIONS))
     runs = {run.name for run in prepared.plan.runs}
     assert len(runs) == 4
-    cells = predictions.group_by("run", "language").agg(pl.col("item").sort())
-    assert set(cells.select("run", "language").rows()) == {(run, one) for run in runs for one in ("et", "zh", "en")}
+    cells = predictions.group_by("run", "variant", "language").agg(pl.col("item").sort())
+    assert set(cells.select("run", "variant", "language").rows()) == {
+        (run, variant, one) for run in runs for variant in ("published", "repaired") for one in ("et", "zh", "en")
+    }
     assert cells["item"].n_unique() == 1
-    assert cells["item"].list.len().to_list() == [20] * 12
+    assert cells["item"].list.len().to_list() == [20] * 24
 
 
 def test_predictions_carry_the_labels_of_their_run(finished: tuple[Prepared, Place]) -> None:
@@ -122,8 +124,8 @@ def test_runs_that_end_in_one_checkpoint_are_both_scored_and_neither_twice(
     checkpoints = train_study(twice, place)
     assert len({checkpoint.path for checkpoint in checkpoints.values()}) == len(twice.plan.runs) - 1
     evaluate_study(twice, place, checkpoints)
-    cells = place.results.predictions().group_by("run", "language").len()
-    assert cells.height == 4 * 3
+    cells = place.results.predictions().group_by("run", "variant", "language").len()
+    assert cells.height == 4 * 2 * 3
     assert set(cells["len"]) == {4}
 
 
@@ -167,10 +169,10 @@ def test_a_trimmed_study_scores_its_own_texts_and_refuses_others(
     place = Place(out=tmp_path)
     checkpoints = train_study(prepared, place)
     evaluate_study(prepared, place, checkpoints)
-    assert place.results.predictions().group_by("language").len()["len"].to_list() == [20, 20, 20]
+    assert place.results.predictions().group_by("language", "variant").len()["len"].to_list() == [20] * 6
     (checkpoint,) = discover([str(place.store.folder)])
     assert checkpoint.covers == frozenset(prepared.plan.evaluations[0].fingerprints)
-    ask = Ask(tasks=("xcopa",), languages=("tr",))
+    ask = Ask(tasks=("xcopa",), languages=("tr",), variants=("published",))
     done = Evaluator(sources=prepared.sources).evaluate([checkpoint], ask, results=place.results)
     assert (done.cells, done.tallies) == (0, ())
     assert done.skipped == (f"{checkpoint.name}: its vocabulary was trimmed to other texts than xcopa test in tr",)

@@ -71,6 +71,18 @@ def test_the_spread_of_seeds_is_that_of_the_runs(claim: Callable[[str], Claim], 
     assert f"in their seeds alone have {within**0.5:.1f} (" in claim("seed_spread")(folder)
 
 
+def test_the_defect_is_measured_on_checkpoints_that_have_both_variants(
+    claim: Callable[[str], Claim], folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ResultsError, match="no checkpoint has both variants"):
+        claim("xcopa_question_defect")(folder)
+    rows = Results(folder).predictions()
+    Results(folder).add(rows.with_columns(variant=pl.lit("repaired")))
+    told = claim("xcopa_question_defect")(folder)
+    assert "average +0.0 [+0.0, +0.0]" in told
+    assert (tmp_path / "runs" / "analyses" / "xcopa_question_defect.pdf").exists()
+
+
 def test_rules_choose_among_steps_and_the_oracle_is_never_beaten(
     claim: Callable[[str], Claim], folder: Path, tmp_path: Path
 ) -> None:

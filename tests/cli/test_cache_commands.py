@@ -9,7 +9,7 @@ from tests.cli.shell import Shell
 from xfer_bench.evaluation.cache import PredictionStore
 from xfer_bench.results import Results
 
-EVAL = ["eval", "choosing", "-t", "xcopa", "-l", "et", "-l", "zh"]
+EVAL = ["eval", "choosing", "-t", "xcopa", "-l", "et", "-l", "zh", "--variant", "published"]
 
 
 class TestInfo:

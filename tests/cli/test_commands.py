@@ -61,7 +61,7 @@ def test_run_leaves_checkpoints_results_and_figures(place: Path) -> None:
     assert {path.name for path in out.iterdir()} == {"checkpoints", "results", "figures", "plan.json"}
     predictions = pl.read_parquet(out / "results" / "predictions" / "*.parquet")
     assert set(predictions["arm"]) == ARMS
-    assert predictions.group_by("run", "language").len()["len"].to_list() == [20] * 12
+    assert predictions.group_by("run", "variant", "language").len()["len"].to_list() == [20] * 24
     for name in ("gain_heatmap", "gains_by_language", "intermediate_vs_target"):
         assert all((out / "figures" / f"{name}.{kind}").stat().st_size for kind in ("pdf", "png", "csv"))
 
@@ -79,7 +79,7 @@ def test_a_second_run_recomputes_nothing(
     before = stamps()
     printed = said(["run", "study.toml", "-o", "out"], monkeypatch, capsys)
     assert stamps() == before
-    assert "xcopa test, CO: 20 items in 20 clusters" in printed
+    assert "xcopa (repaired) test, CO: 20 items in 20 clusters" in printed
 
 
 def test_the_dry_run_trains_nothing(
@@ -137,7 +137,8 @@ def test_compare_repeats_itself_exactly(monkeypatch: pytest.MonkeyPatch, capsys:
 def test_eval_scores_every_checkpoint_and_shares_what_is_stored(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    printed = said(["eval", "out/checkpoints", "-t", "xcopa", "-l", "et", "--format", "csv"], monkeypatch, capsys)
+    command = ["eval", "out/checkpoints", "-t", "xcopa", "-l", "et", "--variant", "published", "--format", "csv"]
+    printed = said(command, monkeypatch, capsys)
     rows = list(csv.DictReader(io.StringIO(printed)))
     # Four target checkpoints, and the two of the intermediate stage, whose head fits too.
     assert len(rows) == 6

@@ -11,7 +11,9 @@ from tests.cli.shell import Shell
 from xfer_bench.evaluation.cache import PredictionStore
 from xfer_bench.results import Results
 
-EVAL = ["eval", "choosing", "-t", "xcopa", "-l", "et", "-l", "zh"]
+# Both variants are asked for in test_variants.py.
+ONE = ["--variant", "published"]
+EVAL = ["eval", "choosing", "-t", "xcopa", "-l", "et", "-l", "zh", *ONE]
 
 
 class TestEval:
@@ -47,7 +49,7 @@ class TestEval:
         with PredictionStore(shell.folder / "store") as store:
             store.index.set("rate:fp32", "1e9")
         before = shell.blocks
-        out = shell.said("eval", "choosing", "-t", "xcopa", "-l", "et", "-l", "zh", "-l", "en", "--dry-run")
+        out = shell.said(*EVAL, "-l", "en", "--dry-run")
         first, last = out.splitlines()
         assert first.endswith("3 languages, 10 of 60 items cached, 50 to score")
         assert last.startswith("3 columns, 0 cached; 100 sequences to score, about ")
@@ -140,7 +142,7 @@ print(json.dumps([name for name in slow if name in sys.modules]))
 
 
 def test_a_fully_cached_request_loads_no_model_library(shell: Shell) -> None:
-    arguments = ["eval", "choosing", "classifying", "-t", "xcopa", "-t", "xnli", "-l", "en", "-l", "sw"]
+    arguments = ["eval", "choosing", "classifying", "-t", "xcopa", "-t", "xnli", "-l", "en", "-l", "sw", *ONE]
     shell.said(*arguments)
     began = time.monotonic()
     done = subprocess.run(

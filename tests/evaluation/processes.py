@@ -86,7 +86,7 @@ class Place:
         """Of `xfer-bench eval`."""
         languages = [word for one in LANGUAGES for word in ("-l", one)]
         out = ["-o", str(self.results.folder), "--data-root", str(self.mirror)]
-        return ["eval", *map(str, self.checkpoints), "-t", "xcopa", *languages, *out, *more]
+        return ["eval", *map(str, self.checkpoints), "-t", "xcopa", "--variant", "published", *languages, *out, *more]
 
     def started(self, *more: str, commit: float = 0.01, talk: float = 60.0) -> "Started":
         """The program on its way: everything is imported, and the request begins.
@@ -122,7 +122,7 @@ class Place:
             devices=devices,
             progress=progress,
         )
-        ask = Ask(tasks=("xcopa",), languages=LANGUAGES)
+        ask = Ask(tasks=("xcopa",), languages=LANGUAGES, variants=("published",))
         return evaluator.evaluate(discover(map(str, self.checkpoints)), ask, results=self.results)
 
     def opened(self) -> PredictionStore:

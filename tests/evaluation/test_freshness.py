@@ -16,7 +16,7 @@ from xfer_bench.evaluation.upkeep import contents
 from xfer_bench.sources.source import Sources
 from xfer_bench.tasks import TASKS
 
-XCOPA = Ask(tasks=("xcopa",), languages=("et", "zh", "en"))
+XCOPA = Ask(tasks=("xcopa",), languages=("et", "zh", "en"), variants=("published",))
 XNLI = Ask(tasks=("xnli",), languages=("en", "de", "sw"))
 MIX = Ask(tasks=("mixed",))
 

@@ -25,7 +25,7 @@ from xfer_bench.stats.scores import score_intervals
 from xfer_bench.tasks import TASKS
 from xfer_bench.tasks.task import Task
 
-XCOPA = Ask(tasks=("xcopa",), languages=("et", "zh", "en"))
+XCOPA = Ask(tasks=("xcopa",), languages=("et", "zh", "en"), variants=("published",))
 XNLI = Ask(tasks=("xnli",), languages=("en", "de", "sw"))
 MIX = Ask(tasks=("mixed",))
 
@@ -109,7 +109,7 @@ class TestScores:
 class TestResults:
     def test_they_are_not_written_when_nothing_changed(self, place: Path, desk: Desk) -> None:
         places = [place / "choosing", place / "other", place / "classifying"]
-        desk.evaluate(places, Ask(languages=("en",)))
+        desk.evaluate(places, Ask(languages=("en",), variants=("published",)))
 
         def stamps() -> dict[Path, tuple[int, int]]:
             files = desk.results.files()
@@ -117,7 +117,7 @@ class TestResults:
 
         before = stamps()
         assert len(before) == 3
-        desk.evaluate(places, Ask(languages=("en",)))
+        desk.evaluate(places, Ask(languages=("en",), variants=("published",)))
         assert stamps() == before
 
     def test_they_are_when_the_lineage_names_another_run(self, place: Path, desk: Desk, tmp_path: Path) -> None:
@@ -214,12 +214,12 @@ class TestDoor:
         monkeypatch.chdir(tmp_path)
 
     def test_one_call_scores_and_keeps(self, place: Path, tmp_path: Path) -> None:
-        asked = {"tasks": ["xcopa"], "languages": ["et"]}
-        done = xfer_bench.evaluate(place / "choosing", tasks=["xcopa"], languages=["et"], limit=4, progress=False)
-        assert asked["tasks"] == ["xcopa"]
+        done = xfer_bench.evaluate(
+            place / "choosing", tasks=["xcopa"], languages=["et"], limit=4, variants=["repaired"], progress=False
+        )
         assert (tmp_path / "results" / "predictions").is_dir()
         (score,) = done.scores(resamples=50)
-        assert (score.task, score.language, score.estimate.n_items) == ("xcopa", "et", 4)
+        assert (score.task, score.variant, score.language, score.estimate.n_items) == ("xcopa", "repaired", "et", 4)
         again = xfer_bench.evaluate([str(place / "choosing")], tasks=["xcopa"], languages=["et"], limit=4)
         assert again.scored == 0
 
@@ -229,7 +229,7 @@ class TestDoor:
         with pytest.raises(CheckpointError, match="damaged safetensors"):
             xfer_bench.evaluate([broken, place / "choosing"], tasks=["xcopa"], languages=["et"], progress=False)
         # The other's predictions are there all the same.
-        assert xfer_bench.Results("results").predictions().height == 20
+        assert xfer_bench.Results("results").predictions()["item"].n_unique() == 20
         encoder = tiny_checkpoint(tmp_path / "encoder", ["abc"])
         with pytest.raises(ResultsError, match=r"nothing to score: .*encoder: its architecture BertModel"):
             xfer_bench.evaluate(encoder, progress=False)

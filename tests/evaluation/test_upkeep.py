@@ -16,7 +16,7 @@ from xfer_bench.evaluation.digests import scoring_source
 from xfer_bench.evaluation.request import Ask
 from xfer_bench.evaluation.upkeep import clear, contents, damaged, removable, size_of
 
-XCOPA = Ask(tasks=("xcopa",), languages=("et", "zh"))
+XCOPA = Ask(tasks=("xcopa",), languages=("et", "zh"), variants=("published",))
 MONTH = 31 * 86400
 
 

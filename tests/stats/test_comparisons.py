@@ -394,7 +394,7 @@ def test_mcnemar_leaves_the_primary_contrast_out_rather_than_another_in_its_plac
 def test_variants_of_a_task_are_families_of_their_own() -> None:
     predictions = make_predictions()
     both = pl.concat([predictions, predictions.with_columns(variant=pl.lit("translated"))])
-    found = compare(both, method=Method(resamples=99))
+    found = compare(both, method=Method(resamples=99), variant="both")
     sizes = {(one.family, one.family_size) for one in found if one.languages == (one.language,)}
     assert sizes == {
         (f"languages of {arm} on xcopa test CO{variant}", 5)

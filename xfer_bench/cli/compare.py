@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xfer_bench.cli.given import Given, OnSplit, Select, compared, of_folder
+from xfer_bench.cli.given import Given, OnSplit, OnVariant, Select, Variant, compared, of_folder
 from xfer_bench.cli.options import RESAMPLES, Baseline, Format, Level, Resamples, Seed, Split
 from xfer_bench.errors import ResultsError
 
@@ -83,6 +83,10 @@ def compare(
     adjust: Annotated[Adjust, typer.Option("--adjust", help="For several tests in a family.")] = Adjust.HOLM,
     select: Select = None,
     split: OnSplit = None,
+    variant: OnVariant = None,
+    across: Annotated[
+        bool, typer.Option("--across-variants", help="Compare runs on different variants where they share none.")
+    ] = False,
     simultaneous: Annotated[
         bool, typer.Option("--simultaneous", help="Show intervals that hold for a whole family together (max-t).")
     ] = False,
@@ -90,6 +94,10 @@ def compare(
     training: Annotated[
         bool, typer.Option("--training", help="Add what each arm was trained on: examples, optimiser steps, tokens.")
     ] = False,
+    published: Annotated[
+        str | None,
+        typer.Option("--published", metavar="MODEL", help="Add a model's published accuracies beside the arms'."),
+    ] = None,
     resamples: Resamples = RESAMPLES,
     seed: Seed = 0,
     level: Level = 0.95,
@@ -126,28 +134,32 @@ def compare(
             "simultaneous intervals come from resamples, of which random effects have none; add --bootstrap, or leave "
             "--simultaneous out"
         )
+    arms = _arms(contrast)
     places = results or [Path("results")]
     if len(places) == 1 and not places[0].is_file():
         from xfer_bench.results import Results
 
-        given = of_folder(Results(places[0]), select=select, split=split)
+        # Published numbers are of the rows as published.
+        asked = Variant.PUBLISHED if published is not None and variant is None and not across else variant
+        given = of_folder(Results(places[0]), select=select, split=split, variant=asked, across=across, arms=arms)
     else:
-        _check_files(select=select, split=split, training=training)
+        _check_files(select=select, split=split, variants=variant is not None or across, training=training)
         given = _of_files(places)
         baseline = baseline if baseline or contrast else given.predictions["arm"][0]
-    arms = _arms(contrast)
     found = compared(given, baseline=baseline, contrast=arms, method=method)
     if arms:
         # The others are left out on purpose.
         given = replace(given, predictions=given.predictions.filter(given.predictions["arm"].is_in(arms)), primary=())
-    show(found, given, method, output=output, by=by, simultaneous=simultaneous, training=training)
+    show(found, given, method, output=output, by=by, simultaneous=simultaneous, training=training, published=published)
 
 
-def _check_files(*, select: str | None, split: Split | None, training: bool) -> None:
+def _check_files(*, select: str | None, split: Split | None, variants: bool, training: bool) -> None:
     if select is not None:
         raise ResultsError("--select chooses among steps of a results folder's runs; files have none")
     if split is not None:
         raise ResultsError("--split chooses among a results folder's splits; files have none")
+    if variants:
+        raise ResultsError("--variant and --across-variants choose among a results folder's rows; files have one form")
     if training:
         raise ResultsError("--training shows a results folder's stages; of files nothing is known")
 
@@ -170,12 +182,14 @@ def show(
     by: By = By.AVERAGE,
     simultaneous: bool = False,
     training: bool = False,
+    published: str | None = None,
 ) -> None:
     """Print comparisons. Tables by average leave the languages out wherever an average is there.
 
-    training: with a table of what each arm was trained on.
+    training: with a table of what each arm was trained on. published: a model whose published accuracies stand beside.
     """
     from xfer_bench.report.comparisons import Beside, method_settings, render
+    from xfer_bench.report.published import beside as beside_published
     from xfer_bench.report.training import trained
     from xfer_bench.stats.estimates import AVERAGES
 
@@ -186,6 +200,7 @@ def show(
         notes=(*given.notes, *alone),
         collapsed=given.collapsed,
         training=trained(given.predictions, given.stages) if training and given.stages is not None else (),
+        published=() if published is None else beside_published(found, published),
     )
     given.tell(output, *alone)
     averaged = {_target(one) for one in found if one.language in AVERAGES}
@@ -216,7 +231,8 @@ def _alone(given: Given, found: "Sequence[Comparison]") -> list[str]:
         if (arm, other) not in answered
     ]
     return unanswered + [
-        f"not compared on {target[0]} {target[2]}, {target[3]}, as no run has a partner: {', '.join(sorted(arms))}"
+        f"not compared on {target[0]}{'' if target[1] == 'published' else f' ({target[1]})'} {target[2]}, {target[3]}, "
+        f"as no run has a partner: {', '.join(sorted(arms))}"
         for target, arms in sorted(targets.items())
     ]
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from xfer_bench.cli.given import OnSplit, Select, of_folder
+from xfer_bench.cli.given import OnSplit, OnVariant, Select, of_folder
 from xfer_bench.cli.options import Baseline, Folder, Format
 from xfer_bench.errors import ResultsError
 
@@ -15,6 +15,7 @@ def components(
     baseline: Baseline = None,
     select: Select = None,
     split: OnSplit = None,
+    variant: OnVariant = None,
     output: Annotated[Format, typer.Option("--format", help="How the components are printed.")] = Format.TABLE,
 ) -> None:
     """Print variance components of each arm's accuracies and gains: clusters of items, seeds, languages, the rest."""
@@ -27,7 +28,7 @@ def components(
     from xfer_bench.stats.gains import target_name
     from xfer_bench.stats.outcomes import pairings
 
-    given = of_folder(Results(results), select=select, split=split)
+    given = of_folder(Results(results), select=select, split=split, variant=variant)
     chosen = baseline_arm(given.predictions, name=baseline)
     ours, theirs = given.apart(reference=chosen)
     found = {target_name(one): pairing_components(one) for one in pairings(ours, baseline=chosen)}

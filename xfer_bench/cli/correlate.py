@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from xfer_bench.cli.given import OnSplit, Select, of_folder
+from xfer_bench.cli.given import OnSplit, OnVariant, Select, Variant, of_folder
 from xfer_bench.cli.options import RESAMPLES, Baseline, Folder, Format, Level, Resamples, Seed
 from xfer_bench.errors import ResultsError
 
@@ -40,6 +40,7 @@ def correlate(
     ] = False,
     select: Select = None,
     split: OnSplit = None,
+    variant: OnVariant = None,
     level: Level = 0.95,
     resamples: Resamples = RESAMPLES,
     seed: Seed = 0,
@@ -58,8 +59,10 @@ def correlate(
     from xfer_bench.stats.correlation import pool, relate
     from xfer_bench.stats.evidence import How
 
+    if variant is Variant.BOTH:
+        raise ResultsError("--variant both would count every item twice; take published or repaired")
     folder = Results(results)
-    given, stages = of_folder(folder, select=select, split=split), folder.stages()
+    given, stages = of_folder(folder, select=select, split=split, variant=variant), folder.stages()
     chosen = baseline_arm(given.predictions, name=baseline)
     predictions = without_controls(given.predictions, control_runs(stages))
     how = How(method=method.value, over=over.value, tasks=resample_tasks, level=level)

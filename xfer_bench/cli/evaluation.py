@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xfer_bench.cli.given import Variant, variants_of
 from xfer_bench.cli.options import DataRoot, Format, OwnTasks, Precision, Split
 from xfer_bench.errors import CheckpointError, ResultsError
 
@@ -48,6 +49,12 @@ def evaluate(
     limit: Annotated[
         int | None,
         typer.Option("--limit", min=1, help="Only the first so many items of each language, by whole clusters."),
+    ] = None,
+    variant: Annotated[
+        list[Variant] | None,
+        typer.Option(
+            "--variant", help="Of a task with repaired rows; both by default: only the rows that differ are more work."
+        ),
     ] = None,
     precision: Annotated[
         Precision, typer.Option("--precision", help="auto: fp32 on a CPU; on a GPU bf16 where it agrees with fp32.")
@@ -95,6 +102,7 @@ def evaluate(
         languages=tuple(language or ()),
         split=split.value,
         limit=limit,
+        variants=variants_of(variant),
         precision=precision.value,
         verify=verify,
         strict=strict,

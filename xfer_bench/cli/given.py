@@ -3,7 +3,9 @@
 `compare`, `correlate`, `rank`, `components` and `power` read a folder through here, so that they mean the same runs.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
@@ -18,6 +20,15 @@ if TYPE_CHECKING:
     from xfer_bench.stats.estimates import Comparison
     from xfer_bench.stats.method import Method
 
+
+class Variant(StrEnum):
+    """Which rows of a task that has repaired ones."""
+
+    PUBLISHED = "published"
+    REPAIRED = "repaired"
+    BOTH = "both"
+
+
 Select: TypeAlias = Annotated[
     str | None,
     typer.Option(
@@ -26,6 +37,12 @@ Select: TypeAlias = Annotated[
 ]
 OnSplit: TypeAlias = Annotated[
     Split | None, typer.Option("--split", help="Only predictions on this split; by default test, where there are such.")
+]
+OnVariant: TypeAlias = Annotated[
+    Variant | None,
+    typer.Option(
+        "--variant", help="Of a task with repaired rows; by default the repaired ones, where all runs have them."
+    ),
 ]
 
 
@@ -61,36 +78,56 @@ class Given:
                 typer.echo(f"note: {note}", err=True)
 
 
-def of_folder(results: "Results", *, select: str | None = None, split: Split | None = None) -> Given:
+def variants_of(asked: Sequence[Variant] | None) -> tuple[str, ...]:
+    """What `eval` takes: no names mean all."""
+    return () if Variant.BOTH in (asked or ()) else tuple(one.value for one in asked or ())
+
+
+def of_folder(
+    results: "Results",
+    *,
+    select: str | None = None,
+    split: Split | None = None,
+    variant: Variant | None = None,
+    across: bool = False,
+    arms: Collection[str] | None = None,
+) -> Given:
     """A results folder's predictions, question, controls and collapsed runs.
 
-    select: a rule that chooses among steps of runs; without one each run stands for its own result.
+    select: a rule that chooses among steps of runs; without one each run stands for its own result. variant, across,
+    arms: of a task's rows, as `stats.variants.narrow` takes them.
     """
+    from xfer_bench.report.record import short_record
     from xfer_bench.stats.collapse import collapsed
     from xfer_bench.stats.controls import control_runs
     from xfer_bench.stats.rules import Rule
     from xfer_bench.stats.standing import standing, twins
+    from xfer_bench.stats.variants import narrow
 
     stages = results.stages()
     rule = None if select is None else Rule.from_text(select)
     known = standing(results.predictions(), stages, rule=rule, split=None if split is None else split.value)
+    one_form = narrow(known.predictions, variant=None if variant is None else variant.value, across=across, arms=arms)
+    predictions = one_form.predictions
     lame = collapsed(stages)
-    arms = {*known.predictions["arm"]}
+    there = {*predictions["arm"]}
     declared: list[tuple[str, str]] = [*results.contrasts().iter_rows()]
     return Given(
-        predictions=known.predictions,
+        predictions=predictions,
         stages=stages,
         controls=control_runs(stages),
-        primary=tuple(contrast for contrast in declared if arms.issuperset(contrast)),
+        primary=tuple(contrast for contrast in declared if there.issuperset(contrast)),
         collapsed=frozenset(one.arm for one in lame),
         notes=(
             *known.notes,
-            *twins(known.predictions),
+            *one_form.notes,
+            *twins(predictions),
+            *filter(None, [short_record(results.data())]),
             *(f"collapsed: {one.run} ({one.role} stage {one.task}): {one.reason}" for one in lame),
             *(
                 f"the study's own question, {arm} against {other}, is open: there are no results of {lacking}"
                 for arm, other in declared
-                if (lacking := " and ".join(sorted({arm, other} - arms)))
+                if (lacking := " and ".join(sorted({arm, other} - there)))
             ),
         ),
         select=select,
@@ -100,12 +137,13 @@ def of_folder(results: "Results", *, select: str | None = None, split: Split | N
 def compared(
     given: Given, *, baseline: str | None, contrast: tuple[str, str] | None = None, method: "Method"
 ) -> "list[Comparison]":
-    """The comparisons that the command prints; `figures` and `run` draw the same ones.
+    """The comparisons that the command prints; `figures` and `run` draw the same ones, of the variants that are given.
 
     Controls come last. They are compared apart, so that neither families nor averages of arms depend on them.
     """
     from xfer_bench.metrics import baseline_arm
     from xfer_bench.stats.comparisons import compare
+    from xfer_bench.stats.variants import BOTH
 
     if contrast is not None and baseline is None:
         names = [baseline_arm(given.predictions, name=name) for name in contrast]
@@ -117,12 +155,11 @@ def compared(
     found: list[Comparison] = []
     if theirs.is_empty() or (reference in there and len(there) > 1):
         primary = [one for one in given.primary if there.issuperset(one)]
-        found = compare(ours, baseline=baseline, contrast=contrast, primary=primary, method=method)
+        found = compare(ours, baseline=baseline, contrast=contrast, primary=primary, method=method, variant=BOTH)
     if not theirs.is_empty():
         try:
-            found += _marked(
-                compare(theirs, baseline=baseline if contrast else reference, contrast=contrast, method=method), given
-            )
+            against = baseline if contrast else reference
+            found += _marked(compare(theirs, baseline=against, contrast=contrast, method=method, variant=BOTH), given)
         except ResultsError:
             # What cannot be compared is told below the table, if there is one.
             if not found:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xfer_bench.cli.given import OnSplit, Select, of_folder
+from xfer_bench.cli.given import OnSplit, OnVariant, Select, of_folder
 from xfer_bench.cli.options import Format
 from xfer_bench.errors import ResultsError
 
@@ -24,6 +24,7 @@ def power(
     ] = None,
     select: Select = None,
     split: OnSplit = None,
+    variant: OnVariant = None,
     gain: Annotated[
         float | None, typer.Option("--gain", metavar="POINTS", help="Also how many items and seeds this gain needs.")
     ] = None,
@@ -63,7 +64,7 @@ def power(
     )
     wanted = Wanted(power=chance, level=level, gain=gain)
     if results is None:
-        for name, value in (("baseline", baseline), ("select", select), ("split", split)):
+        for name, value in (("baseline", baseline), ("select", select), ("split", split), ("variant", variant)):
             if value is not None:
                 raise ResultsError(f"--{name} is about runs of RESULTS; give the results folder too")
         _before(expected, wanted, output=output)
@@ -72,7 +73,7 @@ def power(
             "items, discordance, languages, correlation and seeds are observed in RESULTS; give RESULTS, or these"
         )
     else:
-        given = of_folder(Results(results), select=select, split=split)
+        given = of_folder(Results(results), select=select, split=split, variant=variant)
         _after(given, wanted, baseline=baseline, output=output)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from xfer_bench.cli.given import OnSplit, Select, of_folder
+from xfer_bench.cli.given import OnSplit, OnVariant, Select, of_folder
 from xfer_bench.cli.options import RESAMPLES, Baseline, Folder, Format, Resamples, Seed
 from xfer_bench.errors import ResultsError
 
@@ -19,6 +19,7 @@ def rank(
     ] = None,
     select: Select = None,
     split: OnSplit = None,
+    variant: OnVariant = None,
     resamples: Resamples = RESAMPLES,
     seed: Seed = 0,
     output: Annotated[Format, typer.Option("--format", help="How the ranks are printed.")] = Format.TABLE,
@@ -34,7 +35,7 @@ def rank(
     from xfer_bench.stats.ranking import regrets
 
     folder = Results(results)
-    given = of_folder(folder, select=select, split=split)
+    given = of_folder(folder, select=select, split=split, variant=variant)
     chosen = baseline_arm(given.predictions, name=baseline)
     ours, theirs = given.apart(reference=chosen)
     controls = [] if theirs.is_empty() else ranked(theirs, baseline=chosen, resamples=resamples, seed=seed)

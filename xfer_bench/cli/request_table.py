@@ -39,8 +39,11 @@ def request_lines(asked: "Request", store: "PredictionStore") -> Iterator[str]:
 def precision_lines(asked: "Request", store: "PredictionStore") -> Iterator[str]:
     """How far bf16 is from fp32 on a sample of each checkpoint's items."""
     from xfer_bench.evaluation.precision import disagreement
+    from xfer_bench.evaluation.request import by_variant
 
-    for cells in asked.by_scorer():
+    for both in asked.by_scorer():
+        # Of a repaired variant nearly all rows are those of the published one.
+        cells = by_variant(both)[0]
         first = cells[0]
         found = disagreement(first.checkpoint, first.identity, [cell.column for cell in cells], store)
         share = 100 * found.differing / found.items
@@ -71,7 +74,13 @@ def account_lines(done: "Evaluated") -> Iterator[str]:
 def _counts(cells: "list[Cell]", missing: "list[Cell]") -> str:
     items = sum(cell.column.items for cell in cells)
     lacking = sum(cell.missing for cell in missing)
-    named = f" ({', '.join(cell.column.language for cell in missing)})" if 0 < len(missing) < len(cells) else ""
+    languages = dict.fromkeys(cell.column.language for cell in cells)
+    variants = dict.fromkeys(cell.column.task.variant for cell in cells)
+    among, there = f"{len(languages)} languages", "cached"
+    if len(variants) > 1:
+        among, there = f"{among}, {' and '.join(variants)}", "cached or the same in both"
     if not missing:
-        return f"{len(cells)} languages, all {items:,} items cached"
-    return f"{len(cells)} languages, {items - lacking:,} of {items:,} items cached, {lacking:,} to score{named}"
+        return f"{among}, all {items:,} items cached"
+    todo = dict.fromkeys(cell.column.language for cell in missing)
+    named = f" ({', '.join(todo)})" if len(todo) < len(languages) else ""
+    return f"{among}, {items - lacking:,} of {items:,} items {there}, {lacking:,} to score{named}"

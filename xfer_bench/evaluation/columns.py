@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from xfer_bench.evaluation.cache import Remember
 from xfer_bench.sources.items import fingerprint
 from xfer_bench.sources.source import Sources
 from xfer_bench.tasks import TASKS
-from xfer_bench.tasks.task import Split, Task
+from xfer_bench.tasks.task import PUBLISHED, Split, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +39,7 @@ class Column:
     @property
     def name(self) -> str:
         """For people: task, variant where there are several, language."""
-        variant = "" if self.task.variant == "published" else f" ({self.task.variant})"
-        return f"{self.task.name}{variant} {self.language}"
+        return f"{self.task.title} {self.language}"
 
     @cached_property
     def rows(self) -> pl.DataFrame:
@@ -53,8 +52,11 @@ class Column:
 
     @cached_property
     def digests(self) -> pl.Series:
-        """A digest of each row: what it asks, what is right, and which item of which task it is. Binary."""
-        place = (self.task.name, self.task.variant, self.split)
+        """A digest of each row: what it asks, what is right, and which item of which task it is. Binary.
+
+        A row that a variant has as it was published is the same row: nobody scores it again.
+        """
+        place = (self.task.name, PUBLISHED, self.split)
         names = ("language", "item", "cluster", "text", "candidates", "label")
         return pl.Series("row", [_digest([*place, *row]) for row in self.rows.select(names).iter_rows()], pl.Binary)
 
@@ -75,7 +77,7 @@ def column(
         return [fingerprint(rows), found.fingerprint, rows.height, int(rows["candidates"].list.len().sum())]
 
     # A task from elsewhere may be read by code that no digest here covers.
-    if files is None or TASKS.get(task.name) != task:
+    if files is None or TASKS.get(task.name) != replace(task, variant=PUBLISHED):
         known = read()
     else:
         name = f"rows:{task.name}:{task.variant}:{split}:{language}:{limit}:{sources.data_root}"

@@ -21,19 +21,27 @@ class Known:
         """Whether a block holds the column whole."""
         return _asked(column) in self._whole
 
-    def missing(self, column: Column) -> int:
-        """How many of the column's items no block holds."""
-        if self.holds(column):
+    def missing(self, column: Column, *, besides: Column | None = None) -> int:
+        """How many of the column's items no block holds, nor another column whose items are looked for anyway."""
+        if self.holds(column) or (besides is not None and besides.fingerprint == column.fingerprint):
             return 0
+        if besides is not None:
+            lacking = self.rows(column).filter(pl.col("prediction").is_null())["row"]
+            return lacking.filter(~lacking.is_in(besides.digests.implode())).len()
         return self.rows(column)["prediction"].null_count() if self._blocks else column.items
 
     def rows(self, column: Column) -> pl.DataFrame:
-        """STORED for each of the column's items in order; all columns but `row` are null where an item is missing."""
+        """STORED for each of the column's items in order; all columns but `row` are null where an item is missing.
+
+        The variant is the column's, whichever was asked for when a row was scored.
+        """
         if self.holds(column):
             place, one = self._whole[_asked(column)]
-            return self._frame(place).slice(one.start, one.height)
-        wanted = column.digests.to_frame("row")
-        return wanted.join(self._all, on="row", how="left", maintain_order="left")
+            found = self._frame(place).slice(one.start, one.height)
+        else:
+            wanted = column.digests.to_frame("row")
+            found = wanted.join(self._all, on="row", how="left", maintain_order="left")
+        return found.with_columns(variant=pl.when(pl.col("variant").is_not_null()).then(pl.lit(column.task.variant)))
 
     @cached_property
     def _all(self) -> pl.DataFrame:
@@ -48,8 +56,8 @@ class Known:
 
 
 def _key(one: Sealed) -> tuple[str, ...]:
-    return (one.task, one.variant, one.split, one.language, one.fingerprint)
+    return (one.task, one.split, one.language, one.fingerprint)
 
 
 def _asked(column: Column) -> tuple[str, ...]:
-    return (column.task.name, column.task.variant, column.split, column.language, column.fingerprint)
+    return (column.task.name, column.split, column.language, column.fingerprint)

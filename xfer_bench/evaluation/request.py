@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
@@ -15,24 +16,26 @@ from xfer_bench.evaluation.known import Known
 from xfer_bench.evaluation.lineage import run_names
 from xfer_bench.evaluation.precision import resolved
 from xfer_bench.progress import Progress, Update, silent
-from xfer_bench.sources import embedded
+from xfer_bench.sources import embedded, repairs
 from xfer_bench.sources.source import Sources
 from xfer_bench.tasks import find
-from xfer_bench.tasks.task import Split, Task
+from xfer_bench.tasks.task import PUBLISHED, REPAIRED, Split, Task
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ask:
     """What to score. Empty tasks or languages mean all that fit; limit: the first so many items of each language.
 
-    precision: `auto` is fp32 on a CPU, and on a GPU bf16 where it agrees with fp32. verify: digest every file and
-    row anew instead of trusting sizes and times. strict: what would be skipped is an error.
+    variants: `published`, `repaired`, or both when empty, where a task has both: only the items that differ are more
+    work. precision: `auto` is fp32 on a CPU, and on a GPU bf16 where it agrees with fp32. verify: digest every file
+    and row anew instead of trusting sizes and times. strict: what would be skipped is an error.
     """
 
     tasks: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
     split: Split = "test"
     limit: int | None = None
+    variants: tuple[str, ...] = ()
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     verify: bool = False
     strict: bool = False
@@ -42,7 +45,7 @@ class Ask:
 class Cell:
     """One checkpoint on one column. scorer: digest of all that decides its scores but the rows.
 
-    missing: how many of the column's items are not in the store.
+    missing: how many of the column's items are not in the store, nor among those of the checkpoint's cells before it.
     """
 
     checkpoint: Scorable
@@ -80,11 +83,16 @@ class Request:
         return tuple(todo)
 
     def by_scorer(self) -> list[tuple[Cell, ...]]:
-        """The cells of each checkpoint and task together, in their order."""
+        """The cells of each checkpoint and task together, in their order: variant by variant."""
         groups: dict[tuple[str, str, str], list[Cell]] = {}
         for cell in self.cells:
             groups.setdefault((cell.checkpoint.name, cell.scorer, cell.column.task.name), []).append(cell)
         return [tuple(cells) for cells in groups.values()]
+
+
+def by_variant(cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
+    """A task's cells, variant by variant."""
+    return [tuple(some) for _, some in groupby(cells, key=lambda cell: cell.column.task.variant)]
 
 
 def request(
@@ -138,14 +146,16 @@ class _Resolver:
     tasks: Mapping[str, Task]
     sources: Sources
     store: PredictionStore
-    columns: dict[str, dict[str, Column]] = field(default_factory=dict)
+    columns: dict[tuple[str, str], dict[str, Column]] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
 
     def skip(self, reason: str, kind: type[XferBenchError] = CheckpointError) -> None:
         """Leave something out, or refuse to under `strict` by an error of this kind."""
         if self.ask.strict:
             raise kind(reason)
-        self.skipped.append(reason)
+        # Variants of a task lack the same languages.
+        if reason not in self.skipped:
+            self.skipped.append(reason)
 
     def check(self) -> None:
         """Refuse tasks and languages that do not exist, and a limit that leaves nothing."""
@@ -155,6 +165,9 @@ class _Resolver:
             task = find(name, among=self.tasks)
             if not task.languages_of(self.ask.split):
                 raise TaskError(f"{name} has no split {self.ask.split!r}; it has {', '.join(task.splits)}")
+        unknown = [name for name in self.ask.variants if name not in {PUBLISHED, REPAIRED}]
+        if unknown:
+            raise TaskError(f"no variant {unknown[0]!r}; there are {PUBLISHED} and {REPAIRED}")
         considered = [task for task in self.tasks.values() if self._considered(task)]
         offered = dict.fromkeys(one for task in considered for one in task.languages_of(self.ask.split))
         if not offered:
@@ -168,23 +181,27 @@ class _Resolver:
         """The checkpoint's cells."""
         found: list[Cell] = []
         for task in self._fitting(checkpoint):
-            columns = self._covered(checkpoint, task, self._columns(task))
+            variants = [self._covered(checkpoint, one, self._columns(one)) for one in self._variants(task)]
+            columns = [one for some in variants for one in some.values()]
             if not columns:
                 continue
-            precision = resolved(self.ask.precision, checkpoint, identity, list(columns.values()), self.store)
+            sample = list({one.language: one for one in reversed(columns)}.values())[::-1]
+            precision = resolved(self.ask.precision, checkpoint, identity, sample, self.store)
             scorer = identity.scorer(checkpoint, task.format, precision=precision)
             known = Known(self.store.blocks.load(scorer))
-            found += [
-                Cell(
-                    checkpoint=checkpoint,
-                    identity=identity,
-                    column=one,
-                    precision=precision,
-                    scorer=scorer,
-                    missing=known.missing(one),
-                )
-                for one in columns.values()
-            ]
+            for some in variants:
+                earlier = {} if some is variants[0] else variants[0]
+                found += [
+                    Cell(
+                        checkpoint=checkpoint,
+                        identity=identity,
+                        column=one,
+                        precision=precision,
+                        scorer=scorer,
+                        missing=known.missing(one, besides=earlier.get(one.language)),
+                    )
+                    for one in some.values()
+                ]
         return found
 
     def _fitting(self, checkpoint: Scorable) -> list[Task]:
@@ -201,40 +218,66 @@ class _Resolver:
                 chosen.append(task)
         return chosen
 
+    def _variants(self, task: Task) -> list[Task]:
+        """The task in each of its variants that were asked for."""
+        chosen = [one for one in task.variants if not self.ask.variants or one in self.ask.variants]
+        if not chosen:
+            has = ", ".join(task.variants)
+            self.skip(f"{task.name} has no variant {self.ask.variants[0]!r}; it has {has}", TaskError)
+        return [task.as_variant(one) for one in chosen]
+
     def _columns(self, task: Task) -> dict[str, Column]:
         """Columns by language. A language that was not asked for by name and cannot be had here is left out."""
-        if task.name not in self.columns:
+        place = (task.name, task.variant)
+        if place not in self.columns:
             asked = self.ask.languages
             chosen = [one for one in task.languages_of(self.ask.split) if not asked or one in asked]
             if not chosen:
                 self.skip(f"{task.name} is in none of the languages asked for", TaskError)
             if not (asked and self.ask.tasks):
                 chosen = [language for language in chosen if self._at_hand(task, language)]
-            self.columns[task.name] = {
-                language: column(
-                    task,
-                    language=language,
-                    split=self.ask.split,
-                    limit=self.ask.limit,
-                    sources=self.sources,
-                    remember=partial(self.store.remember, verify=self.ask.verify),
-                )
-                for language in chosen
-            }
-        return self.columns[task.name]
+            self.columns[place] = {language: self._column(task, language) for language in chosen}
+        return self.columns[place]
+
+    def _column(self, task: Task, language: str) -> Column:
+        return column(
+            task,
+            language=language,
+            split=self.ask.split,
+            limit=self.ask.limit,
+            sources=self.sources,
+            remember=partial(self.store.remember, verify=self.ask.verify),
+        )
 
     def _covered(self, checkpoint: Scorable, task: Task, columns: Mapping[str, Column]) -> Mapping[str, Column]:
         """The languages that a trimmed vocabulary was made for; on others it would know fewer words than it did."""
         covers = checkpoint.covers
         if covers is None:
             return columns
-        others = [language for language, one in columns.items() if one.whole not in covers]
+        others = [language for language, one in columns.items() if not self._covers(covers, one)]
         if others:
             self.skip(
-                f"{checkpoint.name}: its vocabulary was trimmed to other texts than {task.name} {self.ask.split} "
+                f"{checkpoint.name}: its vocabulary was trimmed to other texts than {task.title} {self.ask.split} "
                 f"in {', '.join(others)}"
             )
         return {language: one for language, one in columns.items() if language not in others}
+
+    def _covers(self, covers: frozenset[str], one: Column) -> bool:
+        """Whether a vocabulary that was trimmed to rows of these fingerprints has the column's words.
+
+        Repaired rows consist of words of the published ones and of values that other rows have as published. So they
+        are covered where the published ones are, and those of a language with nothing to repair.
+        """
+        repair = repairs.repair_of(one.task)
+        if one.whole in covers or one.task.variant == PUBLISHED or repair is None:
+            return one.whole in covers
+        published, split = one.task.as_variant(PUBLISHED), self.ask.split
+        clean = [name for name in published.languages_of(split) if name not in repair.languages(split)]
+        return self._column(published, one.language).whole in covers and any(
+            self._column(published, name).whole in covers
+            for name in clean
+            if not self.sources.availability(published, split, language=name).startswith("unavailable")
+        )
 
     def _considered(self, task: Task) -> bool:
         return task.name in self.ask.tasks if self.ask.tasks else bool(task.settings)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,8 @@ class Scoring:
         if not todo:
             return  # A checkpoint with equal weights, or another process, has scored it meanwhile.
         encoder = _Encoder(cell.checkpoint, cell.identity, self.store)
-        work = work_of([encoder.part(column, rows["prediction"].is_null()) for column, rows in todo])
+        wanted = zip(todo, _unscored([rows for _, rows in todo]), strict=True)
+        work = work_of([encoder.part(column, chosen) for (column, _), chosen in wanted if chosen.any()])
         engine = self._engine(cell.precision)
         waiting = time.monotonic()
         engine.begin(cell.checkpoint)
@@ -251,6 +253,14 @@ class _Encoder:
             types=sequences.type_ids,
             truncated=sequences.truncated,
         )
+
+
+def _unscored(columns: Sequence[pl.DataFrame]) -> list[pl.Series]:
+    """Which rows of each column are to be scored: a row that two variants of a task share only for the first."""
+    asked = pl.concat([rows.select("row", "prediction") for rows in columns])
+    first = asked.select(pl.col("prediction").is_null() & pl.col("row").is_first_distinct()).to_series()
+    starts = [0, *accumulate(rows.height for rows in columns)]
+    return [first[start:stop] for start, stop in pairwise(starts)]
 
 
 def _seal(

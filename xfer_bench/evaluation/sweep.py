@@ -14,8 +14,9 @@ from xfer_bench.errors import CacheError, CheckpointError, ResultsError
 from xfer_bench.evaluation.cache import PredictionStore, default_store
 from xfer_bench.evaluation.discovery import Scorable, discover
 from xfer_bench.evaluation.known import Known
-from xfer_bench.evaluation.lineage import labelled, labels_of
-from xfer_bench.evaluation.request import Ask, Cell, Request, request
+from xfer_bench.evaluation.lineage import labelled, labels_of, run_names
+from xfer_bench.evaluation.provenance import check_joinable, checkpoint_row, data_of
+from xfer_bench.evaluation.request import Ask, Cell, Request, by_variant, request
 from xfer_bench.progress import Progress, silent
 from xfer_bench.results import Marks, Results
 from xfer_bench.sources.source import Sources, resolve_data_root
@@ -92,8 +93,10 @@ class Evaluator:
     def evaluate(self, checkpoints: Sequence[Scorable], ask: Ask, *, results: Results) -> Evaluated:
         """Score what is not in the store yet, and add all predictions to a results folder, checkpoint by checkpoint.
 
-        An interrupted call loses a few seconds of work; the same call goes on from there. A checkpoint that fails is
-        named in `failed`, and the others go on. Raises TaskError, SourceError and CacheError.
+        With them goes where the rows came from, and what each checkpoint says of itself. An interrupted call loses a
+        few seconds of work; the same call goes on from there. A checkpoint that fails is named in `failed`, and the
+        others go on. Raises TaskError, SourceError and CacheError, and ResultsError, before anything is scored, for
+        a folder that holds other runs' scores over other rows of the same split.
         """
         with PredictionStore(self.store) as store:
             asked = self.request(checkpoints, ask, store)
@@ -123,6 +126,7 @@ def evaluate(
     languages: Sequence[str] = (),
     split: Split = "test",
     limit: int | None = None,
+    variants: Sequence[str] = (),
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     results: str | Path = "results",
     data_root: str | Path | None = None,
@@ -131,8 +135,9 @@ def evaluate(
     """Score checkpoints in every language and add the predictions to a results folder.
 
     checkpoints: a checkpoint, a folder of them, a Hub id, or several of these. tasks, languages: all that fit when
-    empty. limit: the first so many items of each language, by whole clusters. data_root: a local mirror of the data
-    sets. progress: bars in a terminal or a notebook.
+    empty. limit: the first so many items of each language, by whole clusters. variants: of a task's rows, `published`
+    or `repaired`; both when empty. data_root: a local mirror of the data sets. progress: bars in a terminal or a
+    notebook.
 
         from xfer_bench import evaluate
         done = evaluate("runs/quickstart/checkpoints", tasks=["quickstart-choice"], languages=["sw"], limit=100)
@@ -143,7 +148,14 @@ def evaluate(
     are in the results then), TaskError and SourceError for what does not exist or cannot be had.
     """
     places = [checkpoints] if isinstance(checkpoints, str | Path) else list(checkpoints)
-    ask = Ask(tasks=tuple(tasks), languages=tuple(languages), split=split, limit=limit, precision=precision)
+    ask = Ask(
+        tasks=tuple(tasks),
+        languages=tuple(languages),
+        split=split,
+        limit=limit,
+        variants=tuple(variants),
+        precision=precision,
+    )
     root = resolve_data_root(None if data_root is None else Path(data_root))
     with shown() if progress else nullcontext(silent) as report:
         evaluator = Evaluator(sources=Sources(data_root=root), progress=report)
@@ -166,11 +178,14 @@ class _Pass:
         self.tallies: list[Tally] = []
         self.failed: list[str] = []
         self.scoring: Scoring | None = None
+        self._joinable = False
 
     def run(self) -> None:
         groups = self.asked.by_scorer()
         missing = set(map(id, self.asked.missing))
         todo = [cells for cells in groups if any(id(cell) in missing for cell in cells)]
+        if todo:
+            self._check_joinable()
         for cells in groups:
             if todo and cells is todo[0]:
                 todo.pop(0)
@@ -180,7 +195,8 @@ class _Pass:
                 if any(known.missing(cell.column) for cell in cells):
                     self._scoring().score(cells, following=todo[0][0] if todo else None)
                     known = self._known(cells)
-                self._deliver(cells, known)
+                for some in by_variant(cells):
+                    self._deliver(some, known)
             except CheckpointError as error:
                 # Of a checkpoint with several tasks it may be the same one for each.
                 if str(error) not in self.failed:
@@ -204,6 +220,15 @@ class _Pass:
             )
         return self.scoring
 
+    def _check_joinable(self) -> None:
+        if not self._joinable:
+            runs = {
+                name for cell in self.asked.cells for name in run_names(cell.checkpoint, weights=cell.identity.weights)
+            }
+            columns = {id(cell.column): cell.column for cell in self.asked.cells}
+            check_joinable(self.results, columns.values(), runs=[*runs])
+            self._joinable = True
+
     def _known(self, cells: Sequence[Cell]) -> Known:
         return Known(self.store.blocks.load(cells[0].scorer))
 
@@ -222,9 +247,13 @@ class _Pass:
                 )
                 for cell in cells
             }
-            if not self.results.holds(marks):
-                block = pl.concat(rows.values())
-                self.results.add(labelled(block, labels, precision=first.precision), marks=marks)
+            if not self.results.holds(marks, with_data=True):
+                self._check_joinable()
+                weights = first.identity.weights
+                self.results.add_checkpoints(checkpoint_row(first.checkpoint, run=run, step=step, weights=weights))
+                data = data_of((cell.column for cell in cells), remember=self.store.remember)
+                predictions = labelled(pl.concat(rows.values()), labels, precision=first.precision)
+                self.results.add(predictions, marks=marks, data=data)
             names = {name: labels[name] for name in ("arm", "run", "setting", "target", "step")}
             self.tallies += [_tally(cell, rows[cell.column.language], names) for cell in cells]
 

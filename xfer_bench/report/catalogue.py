@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from xfer_bench.sources.repairs import repair_of
 from xfer_bench.sources.source import Sources
 from xfer_bench.tasks import Task
 
@@ -13,7 +14,8 @@ class Entry:
     """One task. rows: usable rows by split, summed over languages, where they lie on this machine.
 
     sources: repositories. places: by split, `embedded`, `mirror`, `hub`, or `unavailable: ` and the reason.
-    settings: how it is trained as a target; empty for a training set.
+    settings: how it is trained as a target; empty for a training set. variants: `published`, and `repaired` where
+    rows were published with errors; repaired: by split, how many rows differ in each language.
     """
 
     name: str
@@ -25,6 +27,8 @@ class Entry:
     sources: tuple[str, ...]
     settings: tuple[str, ...]
     machine_translated: bool
+    variants: tuple[str, ...]
+    repaired: Mapping[str, Mapping[str, int]]
 
 
 def catalogue(tasks: Mapping[str, Task], sources: Sources) -> list[Entry]:
@@ -60,7 +64,17 @@ def _entry(task: Task, sources: Sources) -> Entry:
         sources=tuple(dict.fromkeys(part.repository for part in task.parts)),
         settings=tuple(task.settings),
         machine_translated=task.machine_translated,
+        variants=task.variants,
+        repaired=_repaired(task),
     )
+
+
+def _repaired(task: Task) -> dict[str, dict[str, int]]:
+    repair = repair_of(task)
+    found: dict[str, dict[str, int]] = {}
+    for (split, language), right in ({} if repair is None else repair.items).items():
+        found.setdefault(split, {})[language] = len(right)
+    return found
 
 
 def _block(entry: Entry) -> str:
@@ -71,11 +85,16 @@ def _block(entry: Entry) -> str:
         f"  {split}: {entry.rows[split]:,} rows ({place})" if split in entry.rows else f"  {split}: {place}"
         for split, place in entry.places.items()
     ]
+    repaired = [
+        f"  repaired in {split}: {', '.join(f'{language} {rows}' for language, rows in languages.items())}"
+        for split, languages in entry.repaired.items()
+    ]
     return "\n".join(
         [
             head,
             f"  languages: {' '.join(entry.languages)}",
             *splits,
+            *repaired,
             f"  licence: {entry.licence}",
             f"  source: {', '.join(entry.sources)}",
         ]

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from textwrap import fill
+from typing import Any
 
 import polars as pl
 
 from xfer_bench import __version__
+from xfer_bench.report.conventions import beside_notes
+from xfer_bench.report.published import Besides, beside_rows, render_beside
 from xfer_bench.report.sentences import sentence, target
 from xfer_bench.report.tables import (
     WIDTH,
@@ -41,12 +44,13 @@ class Beside:
     """What is told beside comparisons.
 
     notes: lines of the caller's own for below the tables. collapsed: arms with collapsed runs. training: what the arms
-    were trained on, for a table of its own.
+    were trained on, for a table of its own. published: a model's published accuracies beside ours, likewise.
     """
 
     notes: tuple[str, ...] = ()
     collapsed: frozenset[str] = frozenset()
     training: tuple[Trained, ...] = ()
+    published: tuple[Besides, ...] = ()
 
 
 _NOTHING = Beside()
@@ -86,8 +90,7 @@ def render(
     intervals, which hold for a whole family together, where there are any.
     """
     if format == "json":
-        more = {"training": training_rows(beside.training)} if beside.training else {}
-        return as_json("comparisons", [asdict(one) for one in comparisons], settings, more=more)
+        return as_json("comparisons", [asdict(one) for one in comparisons], settings, more=_more(beside))
     if format == "csv":
         return _csv(comparisons, beside)
     parts: list[str] = []
@@ -109,21 +112,30 @@ def render(
         )
     parts += _controls([one for one in comparisons if one.control], simultaneous, format)
     parts += render_training(beside.training, format)
+    parts += render_beside(beside.published, format)
     power = float(settings["power"] or 0)
     parts += [
         _wrapped(sentence(one, power=power, collapsed=beside.collapsed), format) for one in primary or _headlines(rest)
     ]
-    notes = [*_notes(comparisons, simultaneous, power), *training_notes(beside.training), *beside.notes]
+    notes = [*_notes(comparisons, simultaneous, power), *training_notes(beside.training)]
+    notes += [*beside_notes(beside.published), *beside.notes]
     return "\n\n".join([*parts, footnotes(notes, settings, format)])
 
 
+def _more(beside: Beside) -> dict[str, list[dict[str, Any]]]:
+    """Flat rows of what stands beside the comparisons, by kind; kinds without any are absent."""
+    rows = {"training": training_rows(beside.training), "published": beside_rows(beside.published)}
+    return {kind: some for kind, some in rows.items() if some}
+
+
 def _csv(comparisons: Sequence[Comparison], beside: Beside) -> str:
-    """One row a comparison; with `training` a column `kind`, and below them a row an arm and target."""
+    """One row a comparison; with anything beside them a column `kind`, and below them that kind's rows."""
     table = comparison_frame(comparisons)
-    if beside.training:
-        rows = pl.DataFrame(training_rows(beside.training), infer_schema_length=None)
+    more = _more(beside)
+    if more:
+        others = {kind: pl.DataFrame(rows, infer_schema_length=None) for kind, rows in more.items()}
         kinds = [part.select(pl.lit(kind).alias("kind"), pl.all()) for kind, part in
-                 (("comparison", table), ("training", rows))]  # fmt: skip
+                 {"comparison": table, **others}.items()]  # fmt: skip
         table = pl.concat(kinds, how="diagonal_relaxed")
     return table.write_csv().rstrip("\n")
 

@@ -12,8 +12,8 @@ from typing import Any
 import polars as pl
 
 from xfer_bench.errors import SourceError, TaskError
-from xfer_bench.sources import catalogue, embedded, holdout, hub, items, mirror, pins
-from xfer_bench.tasks.task import TRAIN, VALIDATION, Part, Split, Task
+from xfer_bench.sources import catalogue, embedded, holdout, hub, items, mirror, pins, repairs
+from xfer_bench.tasks.task import PUBLISHED, TRAIN, VALIDATION, Part, Split, Task
 
 VARIABLE = "XFER_BENCH_DATA"
 
@@ -42,7 +42,7 @@ class Sources:
     data_root: Path | None
 
     def rows(self, task: Task, *, language: str, split: Split) -> Rows:
-        """The usable rows of a task in one language.
+        """The usable rows of a task in one language, as published or, of a repaired variant, put right.
 
         Without development rows of its own, a training set's `validation` is the tenth that is held out of `train`.
         Raises TaskError when the task has no such language or split, SourceError when the rows cannot be had or are
@@ -51,6 +51,7 @@ class Sources:
         part = part_of(task, language, split)
         raw, revision = self.raw(part, language)
         _check_unchanged(raw, revision, part=part, language=language)
+        raw = repairs.in_variant(raw, task, repository=part.repository, split=split_of(part), language=language)
         read = items.usable(raw, task=task, part=part, language=language, split=split)
         return Rows(
             frame=read.frame,
@@ -81,9 +82,10 @@ class Sources:
         part = part_of(task, language, split)
         root, config, revision = self._root(part), config_of(part, language), _pinned(part)
         if root is None:
-            return [part.repository, revision, config, split_of(part)] if revision else None
+            return [part.repository, revision, config, split_of(part), *_repair(task)] if revision else None
         files = mirror.files(root, repository=part.repository, config=config, split=split_of(part))
-        return [[str(file), *_times(file)] for file in (root / part.repository / mirror.README, *files)]
+        times = [[str(file), *_times(file)] for file in (root / part.repository / mirror.README, *files)]
+        return [*times, *_repair(task)]
 
     def _availability(self, task: Task, split: Split, language: str) -> str:
         try:
@@ -149,6 +151,12 @@ def part_of(task: Task, language: str, split: Split) -> Part:
             return part
     has = ", ".join(one for one in task.splits if language in task.languages_of(one))
     raise TaskError(f"{task.name} has no split {split!r} in {language!r}; it has {has}")
+
+
+def _repair(task: Task) -> list[str]:
+    """The digest of what is put right in the task's rows; nothing where they are as published."""
+    repair = None if task.variant == PUBLISHED else repairs.repair_of(task)
+    return [] if repair is None else [repair.digest]
 
 
 def _times(file: Path) -> list[int]:

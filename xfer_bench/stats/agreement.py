@@ -14,6 +14,7 @@ from xfer_bench.stats.association import Coefficient, associate, matrices
 from xfer_bench.stats.bootstrap import Floats, Numbers, percentile_interval
 from xfer_bench.stats.gains import arm_gains, headline, streams, target_name
 from xfer_bench.stats.outcomes import pairings
+from xfer_bench.stats.variants import narrow
 
 FEWEST_ARMS = 3
 
@@ -115,7 +116,8 @@ def between_targets(
     Targets over the same items of one task draw the same clusters, others their own.
     """
     chosen = baseline_arm(predictions, name=baseline)
-    several = list(pairings(predictions, baseline=chosen))
+    # Two variants of a task's rows would agree with each other.
+    several = list(pairings(narrow(predictions).predictions, baseline=chosen))
     if len(several) < 2:
         return None
     all_gains = [

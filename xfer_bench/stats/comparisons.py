@@ -15,6 +15,8 @@ from xfer_bench.stats.measures import Measured, measure
 from xfer_bench.stats.method import Method
 from xfer_bench.stats.multiplicity import adjust
 from xfer_bench.stats.outcomes import pairings
+from xfer_bench.stats.variants import BOTH, narrow
+from xfer_bench.tasks.task import PUBLISHED, REPAIRED
 
 PRIMARY = "primary"
 
@@ -28,12 +30,14 @@ def compare(
     contrast: tuple[str, str] | None = None,
     primary: Iterable[tuple[str, str]] = (),
     method: Method = _USUAL,
+    variant: str | None = None,
 ) -> list[Comparison]:
     """Each arm's gain over the baseline on each target, on average and per language.
 
     predictions: PREDICTIONS. baseline: an arm; by default the one without intermediate stages. contrast: (arm, other)
         instead, only these two, averaged over languages that neither has seen. primary: contrasts that the study
-        named as its question; each comes first, by its headline average on every target.
+        named as its question; each comes first, by its headline average on every target. variant: of a task's rows,
+        as `stats.variants.narrow` takes it: by default the repaired ones, where all runs have them.
 
     The gain is the mean over the arm's runs of their accuracy minus that of the baseline's run with the same target
     seed. Over items, the default, intervals are those of the bootstrap that draws clusters (the premise with its three
@@ -41,8 +45,9 @@ def compare(
     are then conditional on the seeds, and always on the languages and the intermediate tasks at hand.
 
     p-values are adjusted within families: the primary contrasts of all targets; each average's arms on all targets,
-    and so the arms on targets of a single language; the languages of one arm on one target. McNemar's test is not
-    defined for averages, and so neither for a primary contrast that is one.
+    and so the arms on targets of a single language; the languages of one arm on one target. A task's second variant
+    has families of its own. McNemar's test is not defined for averages, and so neither for a primary contrast that is
+    one.
 
     Sorted by target and arm; for each, `avg_unseen` (the headline), the other averages, then the languages. An average
     that would be over no language is absent. Raises ResultsError when runs differ in their languages or items, when no
@@ -54,6 +59,9 @@ def compare(
             raise ResultsError("a contrast names both its arms; leave the baseline out")
         arms, baseline = [baseline_arm(predictions, name=contrast[0])], contrast[1]
     chosen = baseline_arm(predictions, name=baseline)
+    if variant != BOTH and predictions["variant"].n_unique() > 1:
+        among = None if arms is None else [*arms, chosen]
+        predictions = narrow(predictions, variant=variant, arms=among).predictions
     first = [
         replace(one, comparison=replace(one.comparison, primary=True))
         for arm, other in ([] if contrast else primary)
@@ -77,6 +85,8 @@ def _remedy(predictions: pl.DataFrame, *, arms: Sequence[str] | None, baseline: 
     # A baseline with several runs for a target seed has no single one for an arm without intermediate seeds.
     if arms and any(pairings(predictions, baseline=arms[0], arms=[baseline])):
         return f" that has its intermediate seed too; ask for it the other way round, as {baseline}:{arms[0]}"
+    if predictions["variant"].n_unique() > 1:
+        return ", over one variant of the task's rows; score them on both"
     return "; train both with the same target seeds"
 
 
@@ -102,9 +112,14 @@ def _in_families(measured: Sequence[Measured], method: Method) -> list[Compariso
     for one in measured:
         quantities.setdefault(_target(one.comparison), set()).add(one.comparison.language)
     alone = {target for target, names in quantities.items() if len(names) == 1}
+    forms: dict[tuple[str, str], list[str]] = {}
+    for one in measured:
+        forms.setdefault((one.comparison.task, one.comparison.split), []).append(one.comparison.variant)
     families: dict[str, list[int]] = {}
     for place, one in enumerate(measured):
-        families.setdefault(_family(one.comparison, alone), []).append(place)
+        variants = forms[one.comparison.task, one.comparison.split]
+        second = one.comparison.variant != max(variants, key=_standing)
+        families.setdefault(_family(one.comparison, alone, second=second), []).append(place)
     done: dict[int, Comparison] = {}
     for name, places in families.items():
         some = [measured[place] for place in places]
@@ -123,14 +138,20 @@ def _in_families(measured: Sequence[Measured], method: Method) -> list[Compariso
     return [done[place] for place in range(len(measured))]
 
 
-def _family(one: Comparison, alone: Collection[tuple[str, ...]]) -> str:
-    """alone: targets that have a single quantity, which is then their headline."""
+def _standing(variant: str) -> tuple[bool, bool]:
+    """The variant with the highest one stands for its task where several are compared."""
+    return variant == REPAIRED, variant == PUBLISHED
+
+
+def _family(one: Comparison, alone: Collection[tuple[str, ...]], *, second: bool) -> str:
+    """alone: targets that have a single quantity, which is then their headline. second: of a task's second variant."""
+    beside = f" ({one.variant})" if second else ""
     if one.primary:
-        return PRIMARY
+        return f"{PRIMARY}{beside}"
     if one.language in AVERAGES or _target(one) in alone:
-        return f"{one.language} of arms and targets"
+        return f"{one.language} of arms and targets{beside}"
     special = [
-        *([one.variant] if one.variant != "published" else []),
+        *([one.variant] if second or one.variant != PUBLISHED else []),
         *([f"after {one.target}"] if one.target != one.task else []),
     ]
     return " ".join(["languages of", one.arm, "on", one.task, one.split, one.setting, *special])

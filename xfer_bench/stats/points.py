@@ -15,6 +15,7 @@ from xfer_bench.stats.gains import headline
 from xfer_bench.stats.outcomes import Pair, Pairing, pairings
 from xfer_bench.stats.reliability import binomial_variance
 from xfer_bench.stats.standing import standing
+from xfer_bench.stats.variants import narrow
 
 GAIN: Literal["gain"] = "gain"
 ABOVE_CHANCE: Literal["above chance"] = "above chance"
@@ -104,8 +105,8 @@ def targets(
 ) -> list[Target]:
     """Each target of PREDICTIONS whose runs have an intermediate stage with a development accuracy, with its points.
 
-    Each run stands for its own result (`stats.standing`), and controls are no points: an intermediate set from the
-    target's own source gains for another reason.
+    Each run stands for its own result (`stats.standing`), on one variant of the rows (`stats.variants`), and controls
+    are no points: an intermediate set from the target's own source gains for another reason.
 
     The gain is that of `avg_unseen`, or of `avg` where no language is unseen. The measure is the intermediate gain
     where the accuracy of the initial encoder is known for all points of the target, otherwise the accuracy above
@@ -114,7 +115,7 @@ def targets(
     """
     learnt = last_intermediate(stages)
     chosen = baseline_arm(predictions, name=baseline)
-    arms = without_controls(standing(predictions, stages).predictions, control_runs(stages))
+    arms = without_controls(narrow(standing(predictions, stages).predictions).predictions, control_runs(stages))
     kept = [
         (pairing, [pair for pair in pairing.pairs if pair.run in learnt])
         for pairing in pairings(arms, baseline=chosen)

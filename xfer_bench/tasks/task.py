@@ -1,10 +1,12 @@
 """What a task is: where its rows lie, how they are read, and how they are scored. A task is one value."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 import polars as pl
+
+from xfer_bench.errors import TaskError
 
 Split: TypeAlias = Literal["train", "validation", "test"]
 Reader: TypeAlias = Callable[[pl.DataFrame], pl.DataFrame]
@@ -12,6 +14,9 @@ Reader: TypeAlias = Callable[[pl.DataFrame], pl.DataFrame]
 TRAIN: Split = "train"
 VALIDATION: Split = "validation"
 TEST: Split = "test"
+
+PUBLISHED = "published"
+REPAIRED = "repaired"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +79,8 @@ class Task:
     same_source: target task to the reason why this one before it is but more of the target's own data: a control
         (`more_target_data`), which is kept out of headlines and correlations.
     chance: accuracy of guessing (a fraction).
+    repair: the file of `data/repairs` that says which cells are wrong in the rows as they were published; empty when
+        none is known. variant: whether the rows are the published ones or those put right.
     averages_english: whether the benchmark's published average counts English, as XNLI's does.
     """
 
@@ -87,13 +94,30 @@ class Task:
     settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     barred: Mapping[str, str] = field(default_factory=dict)
     same_source: Mapping[str, str] = field(default_factory=dict)
-    variant: str = "published"
+    repair: str = ""
+    variant: str = PUBLISHED
     averages_english: bool = False
 
     @property
     def languages(self) -> tuple[str, ...]:
         """Every language of any part, each once, in the order of the parts."""
         return tuple(dict.fromkeys(language for part in self.parts for language in part.languages))
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The forms in which the rows can be had; the last one stands for the task where one must."""
+        return (PUBLISHED, REPAIRED) if self.repair else (self.variant,)
+
+    @property
+    def title(self) -> str:
+        """For people: the name, and the variant unless the rows are as published."""
+        return self.name if self.variant == PUBLISHED else f"{self.name} ({self.variant})"
+
+    def as_variant(self, variant: str) -> "Task":
+        """The same task over these rows. Raises TaskError for a variant that it does not have."""
+        if variant not in self.variants:
+            raise TaskError(f"{self.name} has no variant {variant!r}; it has {', '.join(self.variants)}")
+        return replace(self, variant=variant)
 
     @property
     def splits(self) -> tuple[Split, ...]:
