@@ -1,3 +1,4 @@
+import io
 from pathlib import Path
 
 import matplotlib as mpl
@@ -5,88 +6,162 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from tests.predictions import make_predictions, make_stages
+from tests.plotting.invented import LANGUAGES, along, contrast, invent, small
+from tests.predictions import make_checkpoints, make_predictions, make_stages
 from xfer_bench.errors import ResultsError
-from xfer_bench.plotting.figures import heatmap_numbers, languages_numbers, scatter_numbers
-from xfer_bench.plotting.gallery import draw_gallery
+from xfer_bench.plotting.contact_sheet import contact_sheet, save_contact_sheet
+from xfer_bench.plotting.gallery import KINDS, draw_gallery, pictures
+from xfer_bench.plotting.style import ONE_COLUMN, PNG_DPI, TWO_COLUMNS
 from xfer_bench.results import Results
-from xfer_bench.stats.comparisons import compare
-from xfer_bench.stats.correlation import relate
-from xfer_bench.stats.method import Method
+from xfer_bench.stats.estimates import Comparison
 
-FIGURES = ("gain_heatmap", "gains_by_language", "intermediate_vs_target")
-
-FEW = Method(resamples=49)
+Drawn = tuple[Results, list[Comparison], list[Path], list[str]]
 
 
-def results_in(folder: Path, *, stages: bool = True) -> Results:
-    predictions = make_predictions(n_items=30)
+def results_in(folder: Path, predictions: pl.DataFrame) -> Results:
     results = Results(folder / "results")
     results.add(predictions)
-    if stages:
-        results.add_stages(make_stages(predictions))
+    results.add_stages(make_stages(predictions))
     return results
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, list[Path]]:
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
     folder = tmp_path_factory.mktemp("gallery")
-    results = results_in(folder)
+    predictions = invent({"xcopa": LANGUAGES}, n_items=30)
+    results, comparisons, said = results_in(folder, predictions), contrast(predictions), list[str]()
     with mpl.rc_context({"font.size": 31.0}):
-        written = draw_gallery(results, folder / "figures", comparisons=compare(results.predictions(), method=FEW))
+        written = draw_gallery(
+            results, folder / "figures", comparisons=comparisons, formats=("pdf", "png", "svg"), report=said.append
+        )
         assert mpl.rcParams["font.size"] == 31.0
-    return results, written
+    return results, comparisons, written, said
 
 
-def test_each_figure_is_a_pdf_and_a_png_with_its_numbers(drawn: tuple[Results, list[Path]]) -> None:
-    results, written = drawn
-    assert sorted(written) == sorted(written[0].parent.iterdir())
-    assert [path.name for path in written] == [f"{name}.{kind}" for name in FIGURES for kind in ("pdf", "png", "csv")]
-    comparisons = compare(results.predictions(), method=FEW)
-    relations = relate(results.predictions(), results.stages(), resamples=49)
-    tables = heatmap_numbers(comparisons), languages_numbers(comparisons), scatter_numbers(relations)
-    for path, numbers in zip(written[2::3], tables, strict=True):
-        assert_frame_equal(pl.read_csv(path, schema_overrides=numbers.schema), numbers, check_exact=True)
-
-
-def test_fonts_are_embedded_as_text(drawn: tuple[Results, list[Path]]) -> None:
-    for path in drawn[1][::3]:
-        page = path.read_bytes()
-        assert b"/FontFile2" in page  # TrueType as such, not drawn as Type 3
-        assert b"/Type3" not in page
-
-
-def test_pngs_have_200_dots_an_inch_across_two_columns(drawn: tuple[Results, list[Path]]) -> None:
-    for path in drawn[1][1::3]:
-        assert int.from_bytes(path.read_bytes()[16:20]) == 1360
-
-
-def test_the_same_results_give_the_same_files_whatever_the_users_style(
-    drawn: tuple[Results, list[Path]], tmp_path: Path
-) -> None:
-    results, written = drawn
-    again = draw_gallery(results, tmp_path, comparisons=compare(results.predictions(), method=FEW))
-    assert [path.read_bytes() for path in again] == [path.read_bytes() for path in written]
-
-
-def test_a_figure_without_points_is_left_out_with_the_reason(tmp_path: Path) -> None:
-    results = results_in(tmp_path, stages=False)
-    reasons: list[str] = []
-    comparisons = compare(results.predictions(), method=FEW)
-    written = draw_gallery(results, tmp_path / "figures", comparisons=comparisons, report=reasons.append)
-    assert not any("intermediate_vs_target" in path.name for path in written)
-    assert reasons == [
-        "no figure intermediate_vs_target: no compared run has an intermediate stage with a development accuracy"
+def test_each_figure_has_its_formats_numbers_and_caption(drawn: Drawn) -> None:
+    _, _, written, said = drawn
+    names = [name for name in KINDS if name != "trajectories"]
+    assert [path.name for path in written] == [
+        f"{name}.{kind}" for name in names for kind in ("pdf", "png", "svg", "csv", "txt")
     ]
+    assert sorted(written) == sorted(written[0].parent.iterdir())
+    assert said == [
+        "no figure trajectories: no training has predictions of several steps (keep checkpoints along a stage, and "
+        "evaluate them)"
+    ]
+    for path in written:
+        if path.suffix == ".txt":
+            assert path.read_text().startswith(KINDS[path.stem].title)
+            assert "n = 30 items" in path.read_text()
 
 
-def test_nothing_to_compare_is_nothing_to_draw(tmp_path: Path) -> None:
-    with pytest.raises(ResultsError, match="no comparisons to draw"):
-        draw_gallery(results_in(tmp_path), tmp_path, comparisons=[])
+def test_fonts_are_embedded_as_truetype_and_never_as_type_3(drawn: Drawn) -> None:
+    for path in drawn[2]:
+        if path.suffix == ".pdf":
+            page = path.read_bytes()
+            assert b"/FontFile2" in page
+            assert b"/Type3" not in page
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
-    results = results_in(tmp_path)
+def test_text_in_an_svg_is_text_in_a_font_that_readers_have(drawn: Drawn) -> None:
+    for path in drawn[2]:
+        if path.suffix == ".svg":
+            page = path.read_text()
+            assert "<text" in page
+            assert "'DejaVu Sans', Verdana, sans-serif" in page
+            assert "xcopa" in page
+
+
+def test_pngs_have_200_dots_an_inch_across_columns(drawn: Drawn, tmp_path: Path) -> None:
+    results, comparisons, written, _ = drawn
+    name = "gains_by_language"
+    narrow = draw_gallery(results, tmp_path, comparisons=comparisons, only=[name], formats=("png",), columns=1)
+    for paths, inches in ((written, TWO_COLUMNS), (narrow, ONE_COLUMN)):
+        (page,) = [path.read_bytes() for path in paths if path.name == f"{name}.png"]
+        assert int.from_bytes(page[16:20]) == int(inches * PNG_DPI)
+
+
+def test_the_same_results_give_the_same_files_whatever_the_users_style(drawn: Drawn) -> None:
+    results, comparisons, written, _ = drawn
+    name = "gains_by_language"
+    (again,) = pictures(results, comparisons=comparisons, only=[name], formats=("svg", "pdf"))
+    assert again.name == name
+    for path in written:
+        if path.stem == name and path.suffix in {".svg", ".pdf"}:
+            assert path.read_bytes() == again.pages[path.suffix[1:]]
+        elif path.stem == name and path.suffix == ".csv":
+            table = pl.read_csv(path, schema_overrides=again.numbers.schema)
+            assert_frame_equal(table, again.numbers, check_exact=True)
+        elif path.stem == name and path.suffix == ".txt":
+            assert path.read_text() == f"{again.title}. {again.caption}\n"
+    assert again.alt.startswith("Gains by language: Gain in accuracy (points) over none")
+
+
+def test_trajectories_come_from_kept_steps_and_hatches_from_the_checkpoints(tmp_path: Path) -> None:
+    predictions = along(invent({"xcopa": LANGUAGES}, n_items=30))
+    own = predictions.filter(step=30, split="test")
+    results = results_in(tmp_path, predictions)
+    results.add_checkpoints(make_checkpoints(predictions).with_columns(model=pl.lit("xlm-roberta-large")))
+    only = ("trajectories", "gains_by_language")
+    found = pictures(results, comparisons=contrast(own), only=only, formats=("svg",))
+    assert [one.name for one in found] == ["gains_by_language", "trajectories"]
+    assert all("Hatched: not in the pretraining data of xlm-roberta-large (ht, qu)" in one.caption for one in found)
+
+
+def test_controls_and_the_studys_contrasts_are_no_arms() -> None:
+    assert set(small().gains["arm"]) == {"english", "mixed"}
+    assert not small().gains["primary"].any()
+    assert small().primary["primary"].all()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        ({"only": ["heatmap"]}, "no figure named 'heatmap'; choose among gain_heatmap, "),
+        ({"formats": ["gif"]}, "no format of figures named 'gif'; choose among pdf, png, svg"),
+        ({"formats": []}, "no format of figures named ''"),
+        ({"style": "poster"}, "no page of style 'poster' and 2 columns"),
+        ({"columns": 3}, "no page of style 'paper' and 3 columns"),
+        ({"order": "size"}, "no order of languages named 'size'"),
+        ({"comparisons": []}, "no comparisons to draw"),
+    ],
+)
+def test_what_is_none_is_refused(drawn: Drawn, wrong: dict[str, object], line: str) -> None:
+    results, comparisons, _, _ = drawn
+    with pytest.raises(ResultsError, match=line):
+        pictures(results, **{"comparisons": comparisons, **wrong})  # type: ignore[arg-type]
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(drawn: Drawn, tmp_path: Path) -> None:
+    results, comparisons, _, _ = drawn
     (tmp_path / "file").touch()
     with pytest.raises(ResultsError, match="cannot write"):
-        draw_gallery(results, tmp_path / "file", comparisons=compare(results.predictions(), method=FEW))
+        draw_gallery(results, tmp_path / "file", comparisons=comparisons, only=["ranking"], formats=("svg",))
+
+
+def test_a_contact_sheet_holds_every_figure_in_one_small_picture(drawn: Drawn, tmp_path: Path) -> None:
+    for path in [path for path in drawn[2] if path.suffix == ".png"][:3]:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    save_contact_sheet(tmp_path, tmp_path / "sheet.png")
+    page = (tmp_path / "sheet.png").read_bytes()
+    assert int.from_bytes(page[16:20]) == 900
+    assert len(page) < 400_000
+    sheet = mpl.image.imread(io.BytesIO(page))
+    # Three columns, all of them with something on them.
+    for left in (0, 300, 600):
+        assert sheet[:, left : left + 300, :3].min() < 0.5
+
+
+def test_a_contact_sheet_of_nothing_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "no.png").write_bytes(b"no picture")
+    for figures in ([], [tmp_path / "no.png"]):
+        with pytest.raises(ResultsError, match=r"a contact sheet needs figures|cannot read a figure as PNG"):
+            contact_sheet(figures)
+
+
+def test_a_task_that_nothing_is_known_of_is_drawn_without_chance(tmp_path: Path) -> None:
+    predictions = make_predictions(task="own", n_items=30)
+    results = Results(tmp_path)
+    results.add(predictions)
+    found = pictures(results, comparisons=contrast(predictions), only=["accuracy_by_language", "seeds"])
+    assert all(one.numbers["chance"].is_null().all() for one in found)

@@ -180,7 +180,7 @@ def _evaluate(prepared: "Prepared", place: "Place", trained: "Trained") -> None:
 
 def _compare(place: "Place") -> None:
     from xfer_bench.cli.compare import compared, of_folder, show
-    from xfer_bench.cli.results import draw
+    from xfer_bench.cli.figures import draw
     from xfer_bench.stats.method import Method
 
     given, method = of_folder(place.results), Method()
