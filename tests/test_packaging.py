@@ -138,8 +138,15 @@ def test_wheel_holds_the_package_and_its_data_and_nothing_else(wheel: Path) -> N
         f"{about}/entry_points.txt",
         f"{about}/licenses/LICENSE",
     } <= names
-    for pattern in ("data/quickstart/**/*.jsonl", "data/studies/*.toml", "data/repairs/*.toml", "xfer_bench/**/*.py"):
-        there = {path.relative_to(REPOSITORY).as_posix() for path in REPOSITORY.glob(pattern)}
+    for pattern in (
+        "data/quickstart/**/*.jsonl",
+        "data/*/*.toml",
+        "data/published/*.csv",
+        "data/languages*.csv",
+        "data/sources.toml",
+        "xfer_bench/**/*.*",
+    ):
+        there = {path.relative_to(REPOSITORY).as_posix() for path in REPOSITORY.glob(pattern) if path.suffix != ".pyc"}
         assert {name if name.startswith("xfer_bench/") else f"xfer_bench/{name}" for name in there} <= names
     assert [name for name in names if name.endswith(".pyc")] == []
 
@@ -158,4 +165,4 @@ def test_installed_wheel_does_the_main_job_in_an_empty_directory(
     assert "english" in compared
     assert len(list((here / "out" / "checkpoints").glob("*/lineage.json"))) == 3
     assert list((here / "out" / "results").rglob("*.parquet"))
-    assert {path.suffix for path in (here / "out" / "figures").iterdir()} == {".pdf", ".png", ".csv"}
+    assert {path.suffix for path in (here / "out" / "figures").iterdir()} == {".pdf", ".png", ".csv", ".txt"}

@@ -16,15 +16,19 @@ from xfer_bench.cli import (
     components,
     correlate,
     data,
+    doctor,
     evaluation,
     exchange,
+    figures,
     lineage,
     power,
+    published,
     rank,
-    results,
+    report,
     schema,
     status,
     study,
+    table,
     tasks,
 )
 from xfer_bench.errors import XferBenchError
@@ -48,13 +52,17 @@ app.command("correlate")(correlate.correlate)
 app.command("rank")(rank.rank)
 app.command("components")(components.components)
 app.command("power")(power.power)
-app.command("figures")(results.figures)
+app.command("figures")(figures.figures)
+app.command("report")(report.report)
 app.command("merge")(exchange.merge)
 app.command("export")(exchange.export)
+app.command("published")(published.published)
+app.command("table")(table.table)
 app.command("tasks")(tasks.tasks)
 app.command("schema")(schema.schema)
 app.command("status")(status.status)
 app.command("lineage")(lineage.lineage)
+app.command("doctor")(doctor.doctor)
 app.add_typer(data.app, name="data")
 app.add_typer(cache.app, name="cache")
 
