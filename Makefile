@@ -1,5 +1,6 @@
 # make quickstart   makes .venv, installs, and runs the main job on the embedded data into runs/quickstart/
-# make test         makes .venv, installs, and runs every check; stops at the first that fails
+# make test         makes .venv, installs, and runs every check; stops at the first that fails; what needs a browser
+#                   (Debian: chromium chromium-driver) or LaTeX is skipped without it, and fails where CI=true
 # make test-slow    the fault tests with their full counts: fifty kills, four processes at once; takes minutes
 # make paper        reads every claim of analyses/ off the committed results, and draws its figure into runs/analyses/
 # make clean        removes .venv, caches and build output; runs/ and results/ stay
