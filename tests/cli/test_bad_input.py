@@ -95,7 +95,7 @@ class TestEvaluating:
         file = root / "cambridgeltl" / "xcopa" / "sw" / "test-00000-of-00001.parquet"
         pl.read_parquet(file).with_columns(label=pl.lit(2)).write_parquet(file)
         line = refused(["eval", str(checkpoint), "-t", "xcopa", "--data-root", str(root)], monkeypatch, capsys)
-        assert "row 0 has the label 2; allowed are 0 to 1" in line
+        assert "row 0: the column 'label' holds 2; allowed are 0 to 1" in line
 
     def test_a_damaged_weights_file(
         self, tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

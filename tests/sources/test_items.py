@@ -9,6 +9,7 @@ from xfer_bench.frames import ITEMS
 from xfer_bench.sources.items import Usable, fingerprint, usable
 from xfer_bench.tasks import TASKS
 from xfer_bench.tasks.multiple_choice import MULTIPLE_CHOICE
+from xfer_bench.tasks.readers import joined
 from xfer_bench.tasks.task import Part, Task
 
 
@@ -58,20 +59,24 @@ def test_nothing_usable_is_an_error_not_an_empty_frame() -> None:
         _nli({**pairs(3), "premise": [""] * 3})
 
 
-def test_a_label_outside_the_range_names_row_value_and_range() -> None:
-    with pytest.raises(SourceError, match=r"^some/pairs \(en, test\): row 4 has the label 3; allowed are 0 to 2$"):
+def test_a_label_outside_the_range_names_row_column_value_and_range() -> None:
+    with pytest.raises(
+        SourceError, match=r"^some/pairs \(en, test\): row 4: the column 'label' holds 3; allowed are 0 to 2$"
+    ):
         _nli({**pairs(6), "label": [0, 1, 2, 0, 3, 2]})
 
 
 def test_hidden_labels_are_called_hidden() -> None:
-    with pytest.raises(SourceError, match=r"row 0 has the label -1: the labels are hidden; allowed are 0 to 2$"):
+    with pytest.raises(
+        SourceError, match=r"row 0: the column 'label' holds -1: the labels are hidden; allowed are 0 to 2$"
+    ):
         _nli({**pairs(3), "label": [-1, -1, -1]})
 
 
 def test_the_range_of_a_choice_is_its_own_number_of_candidates() -> None:
     columns: dict[str, list[Any]] = {"text": ["a", "b"], "candidates": [["x", "y", "z"], ["x", "y"]], "label": [2, 1]}
     assert _choice(columns).frame["label"].to_list() == [2, 1]
-    with pytest.raises(SourceError, match=r"row 1 has the label 2; allowed are 0 to 1$"):
+    with pytest.raises(SourceError, match=r"row 1: the column 'label' holds 2; allowed are 0 to 1$"):
         _choice({**columns, "label": [2, 2]})
 
 
@@ -101,7 +106,7 @@ def test_an_item_that_comes_twice_is_an_error() -> None:
         "label": [0, 1],
         "item": ["7", "7"],
     }
-    with pytest.raises(SourceError, match=r"rows 0 and 1 are the same item '7'$"):
+    with pytest.raises(SourceError, match=r"rows 0 and 1 are the same item '7' by the column 'item'$"):
         _choice(columns)
 
 
@@ -110,16 +115,16 @@ def test_an_item_that_comes_twice_is_an_error() -> None:
     [
         (
             {"label": ["entailment"] * 3},
-            r"row 0: the column 'label' holds 'entailment' \(String\): the label is String",
+            r"row 0: the column 'label' holds 'entailment' \(String\); it must be a whole number",
         ),
         (
             {"label": [0.0, 1.0, 2.0]},
-            r"row 0: the column 'label' holds 0.0 \(Float64\): the label is Float64; it must be",
+            r"row 0: the column 'label' holds 0.0 \(Float64\); it must be a whole number",
         ),
         ({"label": [True, False, True]}, r"row 0: the column 'label' holds True \(Boolean\)"),
         (
             {"premise": [1, 2, 3]},
-            r"row 0: the column 'premise' holds 1 \(Int64\): the text is Int64; it must be String",
+            r"row 0: the column 'premise' holds 1 \(Int64\); it must be text",
         ),
         ({"hypothesis": [1, 2, 3]}, r"row 0: the column 'hypothesis' holds 1 \(Int64\)"),
         ({"premise": [["a"], ["b"], ["c"]]}, r"row 0: the column 'premise' holds \['a'\] \(List\(String\)\)"),
@@ -138,9 +143,20 @@ def test_a_column_of_the_wrong_type_is_one_line_with_the_first_row(change: dict[
             "xcopa",
             "question",
             "reason",
-            "cambridgeltl/xcopa (th, validation): row 3: the column 'question' holds 'reason'",
+            "cambridgeltl/xcopa (th, validation): row 3: the column 'question' holds 'reason'; allowed are 'cau",
         ),
-        ("siqa", "label", "x", "allenai/social_i_qa (default, train): row 3: the column 'label' holds 'x' (String): "),
+        (
+            "siqa",
+            "label",
+            "x",
+            "allenai/social_i_qa (default, train): row 3: the column 'label' holds 'x'; it must be a whole number",
+        ),
+        (
+            "siqa",
+            "label",
+            "4",
+            "allenai/social_i_qa (default, train): row 3: the column 'label' holds '4', which is the label 3; allo",
+        ),
     ],
 )
 def test_a_value_that_no_row_may_have_names_its_column_and_the_first_row(
@@ -160,10 +176,60 @@ def test_a_value_that_no_row_may_have_names_its_column_and_the_first_row(
 
 
 def test_where_no_column_is_to_blame_alone_all_are_told() -> None:
-    task = TASKS["csqa"]
-    rows = pl.DataFrame({"id": ["a"], "question": ["q"], "choices": ["x"], "answerKey": ["A"]})
-    with pytest.raises(SourceError, match=r"not what is expected: .*; the columns are id \(String\), [^\n]*$"):
-        usable(rows, task=task, part=task.parts[0], language="en", split="train")
+    # Neither column alone can be put right, and somebody else's reader looks at nothing before.
+    def read(frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.select("label", text=joined("premise", "hypothesis"), candidates=pl.concat_list("premise"))
+
+    task = nli_task(splits=("test",), read=read)
+    rows = pl.DataFrame({"premise": [["a"]], "hypothesis": [{"b": 1}], "label": [0]})
+    with pytest.raises(SourceError, match=r"not what is expected: .*; the columns are premise \(List[^\n]*$"):
+        usable(rows, task=task, part=task.parts[0], language="en", split="test")
+
+
+def _first(name: str, change: dict[str, Any]) -> str:
+    """The error about three rows of a task's first part with another column."""
+    part = TASKS[name].parts[0]
+    choices = {"label": ["A", "B"], "text": ["x", "y"]}
+    whole: dict[str, list[Any]] = {column: [f"{column} {row}" for row in range(3)] for column in part.columns}
+    whole |= {"label": [0] * 3, "idx": [0, 1, 2]} | ({"question": ["cause"] * 3} if "choice1" in part.columns else {})
+    whole |= {"choices": [choices] * 3, "answerKey": ["A"] * 3} if name == "csqa" else {}
+    exam: dict[str, list[Any]] = {
+        "question": [{"stem": "q", "choices": choices}] * 3,
+        "info": [{"language": "Polish"}] * 3,
+    }
+    if name == "exams":
+        whole |= exam
+    rows = pl.DataFrame({column: (whole | change)[column] for column in part.columns})
+    with pytest.raises(SourceError) as caught:
+        usable(rows, task=TASKS[name], part=part, language=part.languages[0], split=part.split)
+    assert "\n" not in str(caught.value)
+    return str(caught.value).partition("): ")[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "says"),
+    [
+        ("xcopa", {"choice2": [None, 4, 5]}, "row 1: the column 'choice2' holds 4 (Int64); it must be text"),
+        ("copa", {"choice1": [1.5] * 3}, "row 0: the column 'choice1' holds 1.5 (Float64); it must be text"),
+        ("xcopa", {"idx": [0.0, 1.0, 2.0]}, "row 0: the column 'idx' holds 0.0 (Float64); it must be a whole number"),
+        ("xcopa", {"premise": [None] * 3}, "row 0: the column 'premise' holds nothing, as in every row; it must be t"),
+        ("siqa", {"answerC": [True] * 3}, "row 0: the column 'answerC' holds True (Boolean); it must be text"),
+        ("hellaswag", {"endings": [[1, 2]] * 3}, "row 0: the column 'endings' holds [1, 2] (List(Int64)); it must be "),
+        ("csqa", {"choices": ["x"] * 3}, "row 0: the column 'choices' holds 'x' (String); it must be a structure of "),
+        ("exams", {"info": [{"language": "Latin"}] * 3}, "row 0: the column 'info.language' holds 'Latin'; allowed ar"),
+        ("pawsx", {"sentence2": [1, 2, 3]}, "row 0: the column 'sentence2' holds 1 (Int64); it must be text"),
+        ("wikipedia", {"text": [1, 2, 3]}, "row 0: the column 'text' holds 1 (Int64); it must be text"),
+        ("xcopa", {"idx": [0, None, 2]}, "row 1 has no item number or no cluster: nothing is in the column 'idx'"),
+        ("xcopa", {"idx": [0, 1, 1]}, "rows 1 and 2 are the same item '1' by the column 'idx'"),
+    ],
+)  # fmt: skip
+def test_every_task_looks_at_its_columns_before_it_reads_them(name: str, change: dict[str, Any], says: str) -> None:
+    assert _first(name, change).startswith(says)
+
+
+def test_no_row_at_all_is_said_so() -> None:
+    with pytest.raises(SourceError, match=r"^some/pairs \(en, test\): there is no row$"):
+        _nli({"premise": [], "hypothesis": [], "label": []})
 
 
 def test_a_long_value_is_cut_in_an_error() -> None:

@@ -1,4 +1,7 @@
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -123,7 +126,9 @@ def test_a_readme_cannot_point_outside_its_repository(tmp_path: Path, path: str)
 def test_shards_of_different_types_are_one_line(tmp_path: Path) -> None:
     other = {**pairs(3), "label": ["a", "b", "c"]}
     write(tmp_path, "some/pairs", {"en/test-0.parquet": pairs(3), "en/test-1.parquet": other})
-    with pytest.raises(SourceError, match=r"^some/pairs \(en, test\): its files differ[^\n]*$"):
+    with pytest.raises(
+        SourceError, match=r"^some/pairs .*: the column 'label' is Int64 in test-0.parquet and String in .*1.parquet$"
+    ):
         _heights(tmp_path)
 
 
@@ -142,15 +147,93 @@ def test_a_file_in_the_place_of_a_repository_is_one_line(tmp_path: Path) -> None
     assert not mirror.holds(tmp_path, "some/other")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable to root")
-def test_a_folder_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
-    folder = write(tmp_path, "some/pairs", {"en/test.parquet": pairs(3)}) / "some" / "pairs"
-    folder.chmod(0)
+@contextmanager
+def _nobody() -> Iterator[None]:
+    """No right to read everything in here, which root has."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
     try:
-        with pytest.raises(SourceError, match=r"^some/pairs: .*pairs cannot be read: Permission denied$"):
-            mirror.holds(tmp_path, "some/pairs")
+        yield
     finally:
-        folder.chmod(0o755)
+        os.seteuid(user)
+
+
+def _read_whole(root: Path) -> int:
+    return _heights(root) if mirror.holds(root, "some/pairs") else 0
+
+
+@pytest.mark.parametrize(
+    ("closed", "mode"),
+    [("", 0), ("en", 0), ("en", 0o444), ("en/test", 0o111), ("README.md", 0), ("en/test/0.parquet", 0)],
+)
+def test_what_cannot_be_read_is_said_to_be_so(closed: str, mode: int) -> None:
+    # Not in pytest's own folder, into which nobody else may look.
+    with tempfile.TemporaryDirectory() as name:
+        root = write(Path(name), "some/pairs", {"en/test/0.parquet": pairs(3)})
+        _readme(root, "license: none")
+        root.chmod(0o755)
+        path = root / "some" / "pairs" / closed
+        before = path.stat().st_mode
+        path.chmod(mode)
+        try:
+            with _nobody(), pytest.raises(SourceError) as caught:
+                _read_whole(root)
+        finally:
+            path.chmod(before)
+    message = str(caught.value)
+    assert message.startswith("some/pairs")
+    assert str(path) in message
+    assert "Permission denied" in message
+    assert "\n" not in message
+
+
+def test_a_link_to_nowhere_is_one_line_and_never_fewer_rows(tmp_path: Path) -> None:
+    folder = write(tmp_path, "some/pairs", {"en/test-a.parquet": pairs(3)}) / "some" / "pairs"
+    (folder / "en" / "test-b.parquet").symlink_to("gone.parquet")
+    with pytest.raises(SourceError, match=r"^some/pairs \(en, test\): .*test-b.parquet is a link to gone.parquet, and"):
+        _heights(tmp_path)
+    (folder / "de").symlink_to("nowhere")
+    with pytest.raises(SourceError, match=r"^some/pairs \(de, test\): .*de is a link to nowhere, and that is not th"):
+        _heights(tmp_path, config="de")
+    (tmp_path / "some" / "other").symlink_to("nowhere")
+    with pytest.raises(SourceError, match=r"^some/other: .*other is a link to nowhere, and that is not there$"):
+        mirror.holds(tmp_path, "some/other")
+    (folder / "en" / "gone.parquet").symlink_to("test-a.parquet")
+    assert _heights(tmp_path) == 6
+
+
+def test_a_missing_piece_of_a_split_is_never_fewer_rows(tmp_path: Path) -> None:
+    write(tmp_path, "some/pairs", {"en/test-00000-of-00002.parquet": pairs(3)})
+    with pytest.raises(SourceError, match=r"^some/pairs \(en, test\): no .*/en/test-00001-of-00002, and 1 of its 2"):
+        _heights(tmp_path)
+    # A README may mean one piece on purpose, but every file that it names must be there.
+    front = (
+        "configs:\n- config_name: en\n  data_files:\n  - split: test\n    path:\n    - en/test-00000-of-00002.parquet"
+    )
+    _readme(tmp_path, front)
+    assert _heights(tmp_path) == 3
+    _readme(tmp_path, f"{front}\n    - en/more.parquet")
+    with pytest.raises(SourceError, match=r"looked for en/more.parquet; there is en/test-00000-of-00002.parquet$"):
+        _heights(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "it is empty"),
+        (b"premise,label\na,0\n", "it is no Parquet file"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "it is the note of Git LFS about a file, not the file"),
+        (b"PAR1 and no end", "it is damaged, its end is missing: "),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_in_plain_words(tmp_path: Path, content: bytes, says: str) -> None:
+    folder = tmp_path / "some" / "pairs" / "en"
+    folder.mkdir(parents=True)
+    (folder / "test.parquet").write_bytes(content)
+    with pytest.raises(SourceError) as caught:
+        _heights(tmp_path)
+    assert says in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [b"premise,hypothesis,label\na,b,0\n", b"PAR1", b"\x00" * 50])

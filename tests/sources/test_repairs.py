@@ -88,7 +88,7 @@ def test_only_the_variant_that_is_repaired_is() -> None:
 
 def test_rows_that_a_repair_does_not_know_are_one_line() -> None:
     repaired = XCOPA.as_variant(REPAIRED)
-    with pytest.raises(SourceError, match=r"cambridgeltl/xcopa \(th, test\): the column 'question' holds 'why'"):
+    with pytest.raises(SourceError, match=r"cambridgeltl/xcopa \(th, test\): row 0: the column 'question' holds 'why'"):
         in_variant(made(question="why"), repaired, **PLACE)
     with pytest.raises(SourceError, match=r"the column 'idx' is String; the repair of xcopa needs whole numbers"):
         in_variant(made().with_columns(idx=pl.lit("first")), repaired, **PLACE)

@@ -114,7 +114,7 @@ print(read.revision, read.frame["label"].to_list(), read.frame["cluster"].to_lis
                 r"example/pairs \(eu, test\): row 0 has the label 'maybe'; allowed are 'entails'",
             ),
             ({"sentence2": ["", *["b"] * 29], "gold": ["-"] * 30}, "no usable row for two_nli in 'eu' among 30"),
-            ({"sentence1": list(range(30))}, "the text is Int64; it must be String"),
+            ({"sentence1": list(range(30))}, r"row 0: the column 'sentence1' holds 0 \(Int64\); it must be text"),
             ({"gold": None}, r"example/pairs \(eu, test\): .* lacks the column 'gold'; it has sentence1"),
         ],
     )
@@ -144,7 +144,9 @@ print(read.revision, read.frame["label"].to_list(), read.frame["cluster"].to_lis
         rows = sentences(30, language="eu") | {"gold": [0, 1, -1] * 10}
         sources = Sources(data_root=write(tmp_path, "example/pairs", {"eu/test-0.parquet": rows}))
         numbers = re.sub("labels = .*\n", "", PAIRS, count=1)
-        with pytest.raises(SourceError, match="row 2 has the label -1: the labels are hidden; allowed are 0 to 2"):
+        with pytest.raises(
+            SourceError, match="row 2: the column 'gold' holds -1: the labels are hidden; allowed are 0 to"
+        ):
             sources.rows(load_tasks([described(numbers)])["two_nli"], language="eu", split="test")
         numbers = numbers.replace('["-"]', "[-1]")
         read = sources.rows(load_tasks([described(numbers)])["two_nli"], language="eu", split="test")

@@ -1,10 +1,11 @@
 import polars as pl
 import pytest
 
+from xfer_bench.tasks.cells import CellError
 from xfer_bench.tasks.exams import EXAMS
 from xfer_bench.tasks.multiple_choice import C3, CSQA, HELLASWAG, KOBEST_COPA, SIQA, XCOPA
 from xfer_bench.tasks.quickstart import QUICKSTART_REASONING
-from xfer_bench.tasks.readers import joined, nli_pairs, read_copa
+from xfer_bench.tasks.readers import joined, nli_pairs, options, read_copa
 
 
 def _copa(premise: str | None, question: str) -> pl.DataFrame:
@@ -29,7 +30,7 @@ def test_copa_items_are_their_idx_as_text() -> None:
 
 
 def test_a_copa_question_that_is_neither_fails() -> None:
-    with pytest.raises(pl.exceptions.PolarsError):
+    with pytest.raises(CellError, match=r"^row 0: the column 'question' holds 'why'; allowed are 'cause', 'effect'$"):
         read_copa(_copa("It fell.", "why"))
 
 
@@ -45,6 +46,8 @@ def test_the_text_is_what_exists_of_context_and_question() -> None:
 def test_a_number_in_a_text_column_fails_instead_of_becoming_text() -> None:
     with pytest.raises(pl.exceptions.PolarsError):
         pl.DataFrame({"context": [1]}).select(joined("context"))
+    with pytest.raises(pl.exceptions.PolarsError):
+        pl.DataFrame({"a": ["x"], "b": [1]}).select(options("a", "b"))
 
 
 def test_nli_clusters_are_three_consecutive_rows_or_equal_premises() -> None:

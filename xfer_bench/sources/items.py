@@ -10,11 +10,10 @@ import polars as pl
 from xfer_bench.errors import SourceError
 from xfer_bench.frames import ITEMS, conform
 from xfer_bench.sources import holdout
+from xfer_bench.tasks.cells import CellError, holding
 from xfer_bench.tasks.task import Part, Split, Task
 
 _ROW = "row"
-# How much of a wrong value an error shows.
-_SHOWN = 60
 # What a column may hold instead of what cannot be read.
 _INSTEAD: tuple[Callable[[pl.Expr], pl.Expr], ...] = (
     lambda column: column.cast(pl.String),
@@ -43,6 +42,8 @@ def usable(raw: pl.DataFrame, *, task: Task, part: Part, language: str, split: S
     its range, a cell of the wrong type, or an item that comes twice.
     """
     where = f"{part.repository} ({part.config.format(language=language)}, {part.upstream_split or part.split})"
+    if raw.is_empty():
+        raise SourceError(f"{where}: there is no row")
     frame = read(raw, part=part, language=language, where=where).filter(pl.col("language") == language)
     if split != part.split or holdout.replaces_validation(task, language):
         try:
@@ -52,8 +53,9 @@ def usable(raw: pl.DataFrame, *, task: Task, part: Part, language: str, split: S
     kept = frame.filter(is_usable(task))
     if kept.is_empty():
         raise SourceError(f"{where}: no usable row for {task.name} in {language!r} among {frame.height}")
-    _check_labels(kept, task=task, where=where)
-    _check_items(kept, where=where)
+    origin = _Origin(raw=raw, part=part, language=language)
+    _check_labels(kept, task=task, origin=origin, where=where)
+    _check_items(kept, origin=origin, where=where)
     return Usable(frame=conform(kept, ITEMS), dropped=frame.height - kept.height)
 
 
@@ -72,6 +74,8 @@ def read(raw: pl.DataFrame, *, part: Part, language: str, where: str) -> pl.Data
     """
     try:
         return _read(raw, part=part, language=language)
+    except CellError as error:
+        raise SourceError(f"{where}: {error}") from None
     except (SourceError, pl.exceptions.PolarsError) as error:
         reason = _first_line(error)
     # A reader may say by itself which rows, and where.
@@ -127,9 +131,7 @@ def _blame(raw: pl.DataFrame, *, part: Part, language: str) -> str:
             except pl.exceptions.PolarsError:
                 continue
             if readable(changed):
-                value = repr(row[name].to_list()[0])
-                shown = value if len(value) <= _SHOWN else f"{value[: _SHOWN - 1]}…"
-                return f"row {first}: the column {name!r} holds {shown} ({raw.schema[name]}): "
+                return f"{holding(raw[name], first)} ({raw.schema[name]}): "
     return ""
 
 
@@ -145,7 +147,32 @@ def is_usable(task: Task) -> pl.Expr:
     )
 
 
-def _check_labels(frame: pl.DataFrame, *, task: Task, where: str) -> None:
+@dataclass(frozen=True, kw_only=True)
+class _Origin:
+    """Where items come from, for errors about them."""
+
+    raw: pl.DataFrame
+    part: Part
+    language: str
+
+    def column(self, field: str, row: int) -> str:
+        """The column that decides a field of the item in this row; empty when none does alone.
+
+        That without whose value the field is another.
+        """
+        alone = self.raw.slice(row, 1)
+        given = _read(alone, part=self.part, language=self.language)[field][0]
+        for name, dtype in alone.schema.items():
+            try:
+                emptied = alone.with_columns(pl.lit(None, dtype=dtype).alias(name))
+                if _read(emptied, part=self.part, language=self.language)[field][0] != given:
+                    return name
+            except (SourceError, pl.exceptions.PolarsError):
+                continue
+        return ""
+
+
+def _check_labels(frame: pl.DataFrame, *, task: Task, origin: _Origin, where: str) -> None:
     if not task.format.labelled:
         return
     labels = len(task.format.labels)
@@ -157,17 +184,26 @@ def _check_labels(frame: pl.DataFrame, *, task: Task, where: str) -> None:
         return
     row, value, allowed = outside.select(_ROW, "label", "count").row(0)
     hidden = ": the labels are hidden" if value == -1 else ""
-    raise SourceError(f"{where}: row {row} has the label {value}{hidden}; allowed are 0 to {allowed - 1}")
+    says = f"row {row} has the label {value}"
+    if column := origin.column("label", row):
+        says = holding(origin.raw[column], row)
+        says += "" if origin.raw[column][row] == value else f", which is the label {value}"
+    raise SourceError(f"{where}: {says}{hidden}; allowed are 0 to {allowed - 1}")
 
 
-def _check_items(frame: pl.DataFrame, *, where: str) -> None:
+def _check_items(frame: pl.DataFrame, *, origin: _Origin, where: str) -> None:
     missing = frame.filter(pl.col("item").is_null() | pl.col("cluster").is_null())
     if not missing.is_empty():
-        raise SourceError(f"{where}: row {missing[_ROW][0]} has no item number or no cluster")
+        row = missing[_ROW][0]
+        empty = [name for name, value in origin.raw.row(row, named=True).items() if value is None]
+        columns = f": nothing is in the column {', '.join(map(repr, empty))}" if empty else ""
+        raise SourceError(f"{where}: row {row} has no item number or no cluster{columns}")
     twice = frame.filter(pl.col("item").is_duplicated())
     if not twice.is_empty():
         row, again = twice.filter(pl.col("item") == twice["item"][0])[_ROW].head(2)
-        raise SourceError(f"{where}: rows {row} and {again} are the same item {twice['item'][0]!r}")
+        column = origin.column("item", row)
+        by = f" by the column {column!r}" if column else ""
+        raise SourceError(f"{where}: rows {row} and {again} are the same item {twice['item'][0]!r}{by}")
 
 
 def _first_line(error: BaseException) -> str:

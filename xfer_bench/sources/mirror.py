@@ -16,6 +16,7 @@ import polars as pl
 import yaml
 
 from xfer_bench.errors import SourceError
+from xfer_bench.sources import json_lines, shards
 
 # Where a split lies when the README does not say it; the third pattern is the layout of the Hub's Parquet copies.
 _CUSTOMARY = ("{config}/{split}-*", "{config}/{split}.*", "{config}/{split}/*")
@@ -34,11 +35,15 @@ PARQUET_COPY = "refs/convert/parquet"
 NOTES = Path(".cache", "huggingface", "download")
 _COMMIT = re.compile("[0-9a-f]{40}")
 
+_PARQUET = b"PAR1"  # how such a file begins and ends
+_LFS = b"version https://git-lfs"
+
 
 def holds(root: Path, repository: str) -> bool:
     """Whether the mirror has a folder for this repository. Raises SourceError when it cannot be read."""
     folder = root / repository
     try:
+        _check_link(folder, where=repository)
         if folder.exists() and not folder.is_dir():
             raise SourceError(f"{repository}: {folder} is a file; it must be the repository's folder")
         if not folder.is_dir():
@@ -66,20 +71,32 @@ def _noted(folder: Path, path: Path) -> str:
 
 
 def files(root: Path, *, repository: str, config: str, split: str) -> tuple[Path, ...]:
-    """The files of one split, in order. Raises SourceError when there are none, saying what there is."""
-    folder = root / repository
-    patterns = patterns_of(
-        _declared(folder, repository), repository=repository, config=config, split=split, place=str(root)
-    )
-    found = tuple(dict.fromkeys(path for pattern in patterns for path in _matching(folder, pattern)))
-    if not found:
+    """The files of one split, in order. No row is read.
+
+    Raises SourceError when there are none, saying what there is, when one of several is missing, and for a link to
+    nowhere or a folder that cannot be read.
+    """
+    folder, where = root / repository, f"{repository} ({config}, {split})"
+    declared = _declared(folder, repository)
+    patterns = patterns_of(declared, repository=repository, config=config, split=split, place=str(root))
+    found = {pattern: tuple(_matching(folder, pattern, where=where)) for pattern in patterns}
+    # Every pattern that the README names is of files that belong to the split.
+    named = patterns == declared.get(config, {}).get(split)
+    for pattern in patterns:
+        if not found[pattern] and (named or not any(found.values())):
+            _check_way(folder, pattern, where=where)
+    lacking = [pattern for pattern in patterns if not found[pattern]]
+    if len(lacking) == len(patterns) or (named and lacking):
         script = next(folder.glob("*.py"), None)
         hint = f"; fetch its Parquet copy with --revision {PARQUET_COPY}" if script else ""
         raise SourceError(
             f"{repository} ({config}) in {root}: no Parquet or .jsonl file of split {split!r}; "
-            f"looked for {', '.join(patterns)}; there is {_present(folder, config)}{hint}"
+            f"looked for {', '.join(lacking)}; there is {_present(folder, config)}{hint}"
         )
-    return found
+    # A pattern that names pieces means those and no others.
+    whole = (path for pattern in patterns if "-of-" not in pattern for path in found[pattern])
+    shards.check_complete(dict.fromkeys(whole), where=where)
+    return tuple(dict.fromkeys(path for pattern in patterns for path in found[pattern]))
 
 
 def patterns_of(
@@ -105,34 +122,80 @@ def read(root: Path, *, repository: str, config: str, split: str, columns: tuple
     Raises SourceError naming the repository, the split and the file that cannot be read, or the column it lacks.
     """
     where = f"{repository} ({config}, {split})"
-    frames = [
-        _read_file(path, where=where, columns=columns)
-        for path in files(root, repository=repository, config=config, split=split)
-    ]
-    try:
-        return pl.concat(frames, how="vertical")
-    except pl.exceptions.PolarsError as error:
-        raise SourceError(f"{where}: its files differ in their columns' types: {_first_line(error)}") from None
+    paths = files(root, repository=repository, config=config, split=split)
+    frames = [_read_file(path, where=where, columns=columns) for path in paths]
+    for path, frame in zip(paths, frames, strict=True):
+        for name in columns:
+            one, other = frames[0].schema[name], frame.schema[name]
+            if one != other:
+                raise SourceError(
+                    f"{where}: its files differ: the column {name!r} is {one} in {paths[0].name} and {other} in {path}"
+                )
+    return pl.concat(frames, how="vertical")
 
 
 def _read_file(path: Path, *, where: str, columns: tuple[str, ...]) -> pl.DataFrame:
     try:
         # The bytes at once: a file that is replaced meanwhile is seen either old or new, never as a broken mapping.
         content = path.read_bytes()
-        if path.suffix == ".jsonl":
-            frame = pl.read_ndjson(io.BytesIO(content), infer_schema_length=None)
-        else:
-            frame = pl.read_parquet(io.BytesIO(content))
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise SourceError(f"{where}: {path} cannot be read, it is damaged: {_first_line(error)}") from None
+    except OSError as error:
+        raise SourceError(f"{where}: {path} cannot be read: {error.strerror or error}") from None
+    if path.suffix == ".jsonl":
+        frame = json_lines.read(content, columns=columns, where=f"{where}: {path}")
+    else:
+        frame = _of_parquet(content, where=f"{where}: {path}")
     missing = [name for name in columns if name not in frame.columns]
     if missing:
         raise SourceError(f"{where}: {path} lacks the column {missing[0]!r}; it has {', '.join(frame.columns)}")
     return frame.select(columns)
 
 
-def _matching(folder: Path, pattern: str) -> Iterator[Path]:
-    yield from sorted(path for path in folder.glob(pattern) if path.suffix in SUFFIXES and path.is_file())
+def _of_parquet(content: bytes, *, where: str) -> pl.DataFrame:
+    if not content:
+        raise SourceError(f"{where} cannot be read: it is empty")
+    if not content.startswith(_PARQUET):
+        what = "the note of Git LFS about a file, not the file" if content.startswith(_LFS) else "no Parquet file"
+        raise SourceError(f"{where} cannot be read: it is {what}")
+    try:
+        return pl.read_parquet(io.BytesIO(content))
+    except pl.exceptions.PolarsError as error:
+        cut = "" if content.endswith(_PARQUET) else ", its end is missing"
+        raise SourceError(f"{where} cannot be read, it is damaged{cut}: {_first_line(error)}") from None
+
+
+def _matching(folder: Path, pattern: str, *, where: str) -> Iterator[Path]:
+    for path in sorted(path for path in folder.glob(pattern) if path.suffix in SUFFIXES):
+        _check_link(path, where=where)
+        try:
+            if path.is_file():
+                yield path
+        except OSError as error:
+            raise SourceError(f"{where}: {path} cannot be read: {error.strerror or error}") from None
+
+
+def _check_way(folder: Path, pattern: str, *, where: str) -> None:
+    """Raise SourceError for a link to nowhere or an unreadable folder on the way to what the pattern is for.
+
+    Searching for files passes over both without a word.
+    """
+    way = folder
+    for name in ("", *PurePosixPath(pattern).parts):
+        way = way / name
+        _check_link(way, where=where)
+        try:
+            if way.is_dir():
+                with os.scandir(way):
+                    pass
+        except OSError as error:
+            raise SourceError(f"{where}: {way} cannot be read: {error.strerror or error}") from None
+
+
+def _check_link(path: Path, *, where: str) -> None:
+    try:
+        if path.is_symlink() and not path.exists():
+            raise SourceError(f"{where}: {path} is a link to {path.readlink()}, and that is not there")
+    except OSError as error:
+        raise SourceError(f"{where}: {path} cannot be read: {error.strerror or error}") from None
 
 
 def _present(folder: Path, config: str) -> str:

@@ -17,6 +17,7 @@ import polars as pl
 from xfer_bench.digest import file_digest
 from xfer_bench.errors import SourceError
 from xfer_bench.sources import embedded
+from xfer_bench.tasks.cells import TEXT, CellError, check_kinds, holding
 from xfer_bench.tasks.task import PUBLISHED, Task
 
 
@@ -74,12 +75,15 @@ def in_variant(raw: pl.DataFrame, task: Task, *, repository: str, split: str, la
     if repair is None or repair.repository != repository:
         return raw
     where = f"{repository} ({language}, {split})"
-    other = raw.filter(~pl.col(repair.column).cast(pl.String).is_in(repair.values))
-    if not other.is_empty():
-        raise SourceError(
-            f"{where}: the column {repair.column!r} holds {other[repair.column][0]!r}; the repair of {task.name} knows "
-            f"{' and '.join(repair.values)}"
-        )
+    column = raw[repair.column]
+    try:
+        check_kinds(raw, {repair.column: TEXT})
+    except CellError as error:
+        raise SourceError(f"{where}: {error}") from None
+    other = (~column.is_in(repair.values)).arg_true()
+    if len(other):
+        knows = f"the repair of {task.name} knows {' and '.join(repair.values)}"
+        raise SourceError(f"{where}: {holding(column, int(other[0]))}; {knows}")
     try:
         return repair.repaired(raw, split=split, language=language)
     except pl.exceptions.PolarsError:

@@ -18,6 +18,7 @@ from xfer_bench.durable import write_bytes
 from xfer_bench.errors import SourceError
 from xfer_bench.sources.catalogue import Source
 from xfer_bench.sources.formats import CONVERTERS, Row
+from xfer_bench.sources.json_lines import check_alike
 from xfer_bench.sources.pins import accepted, check_rows, how_to_accept
 
 CONFIG = "default"
@@ -130,6 +131,7 @@ def _frame(files: Sequence[tuple[Path, Callable[[Path], Iterator[Row]]]], reposi
             raise SourceError(f"{path}: row {len(rows) - before} is not as the upstream writes it: {reason}") from None
         except OSError as error:
             raise SourceError(f"{path} cannot be read: {error.strerror or error}") from None
+        check_alike(rows[before:], where=str(path))
     if not rows:
         raise SourceError(f"{repository}: no row in {', '.join(path.name for path, _ in files)}")
     try:

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from xfer_bench.errors import SourceError
+from xfer_bench.tasks.cells import TEXT, TEXT_OR_WHOLE, TEXTS, Kind, check_kinds, whole_numbers
 from xfer_bench.tasks.description import Description
 from xfer_bench.tasks.multiple_choice import MULTIPLE_CHOICE
 from xfer_bench.tasks.nli import NLI
@@ -55,8 +56,8 @@ class Reader:
     """From the columns that a description names to `text`, `candidates`, `label`, and what else it names.
 
     where: names the rows in errors. Keeps every row, in order; an answer that is known to be none becomes null.
-    Raises SourceError, naming the row, for a label or a value that the description does not know, and polars' errors
-    for columns of other types.
+    Raises SourceError, naming the row, for a label or a value that the description does not know, and for
+    columns of other types.
     """
 
     description: Description = field(repr=False)
@@ -66,6 +67,7 @@ class Reader:
         """The rows read."""
         columns = self.description.columns
         flat = pl.DataFrame([self._column(frame, path) for path in columns.read()])
+        check_kinds(flat, self._kinds())
         if columns.premise and columns.hypothesis:
             text, candidates = pl.col(columns.premise), pl.concat_list(pl.col(columns.hypothesis))
         else:
@@ -73,6 +75,16 @@ class Reader:
             text, candidates = joined(*columns.text), options(*columns.choices) if several else pl.col(columns.choices)
         read = flat.select(text=text, candidates=candidates).with_columns(self._labels(flat))
         return read.with_columns(*self._names(flat))
+
+    def _kinds(self) -> dict[str, Kind]:
+        """What the columns must hold; the label is looked at by itself."""
+        columns = self.description.columns
+        several = len(columns.choices) > 1
+        kinds = dict.fromkeys((*columns.text, columns.premise, columns.hypothesis), TEXT)
+        kinds |= dict.fromkeys(columns.choices, TEXT if several else TEXTS)
+        named = (columns.item, columns.cluster, columns.language)
+        kinds |= {path: TEXT_OR_WHOLE for path in named if path not in kinds}
+        return {path: kind for path, kind in kinds.items() if path}
 
     def _names(self, flat: pl.DataFrame) -> list[pl.Series]:
         """What the description says of item, cluster and language."""
@@ -102,7 +114,7 @@ class Reader:
         if labels:
             numbers = {label: number for number, label in enumerate(labels)}
             return self._replaced(answers.cast(pl.String), numbers, what="label").rename("label")
-        return (answers.cast(pl.Int64) if answers.dtype == pl.String else answers).rename("label")
+        return (whole_numbers(answers) if answers.dtype == pl.String else answers).rename("label")
 
     def _column(self, frame: pl.DataFrame, path: str) -> pl.Series:
         """A column by its path, with what is read instead of its values."""

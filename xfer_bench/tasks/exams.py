@@ -1,10 +1,12 @@
 """EXAMS: school examinations in many languages, 3 to 5 choices; eleven languages have training items."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
 import polars as pl
 
+from xfer_bench.tasks.cells import TEXT, TEXTS, Kind, check_kinds, check_values, structure
 from xfer_bench.tasks.multiple_choice import MULTIPLE_CHOICE
 from xfer_bench.tasks.parts import in_splits
 from xfer_bench.tasks.readers import position
@@ -32,8 +34,19 @@ _LANGUAGES = MappingProxyType(
     }
 )
 
+_KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "id": TEXT,
+        "question": structure(stem=TEXT, choices=structure(text=TEXTS, label=TEXTS)),
+        "answerKey": TEXT,
+        "info": structure(language=TEXT),
+    }
+)
+
 
 def _read(frame: pl.DataFrame) -> pl.DataFrame:
+    check_kinds(frame, _KINDS)
+    check_values(frame["info"].struct.field("language").alias("info.language"), _LANGUAGES)
     # The key `@` stands at questions without an answer: it is no choice's letter, and the row is unusable.
     rows = frame.unnest("question").unnest("choices")
     return rows.select(

@@ -7,10 +7,9 @@ under the same `idx`, so that one item number is one item in all twelve language
 
 from types import MappingProxyType
 
-import polars as pl
-
+from xfer_bench.tasks.cells import TEXT_OR_WHOLE
 from xfer_bench.tasks.parts import in_splits
-from xfer_bench.tasks.readers import choices, options, read_c3, read_copa, read_keyed
+from xfer_bench.tasks.readers import choices, read_c3, read_copa, read_keyed
 from xfer_bench.tasks.task import TEST, TRAIN, VALIDATION, Format, Part, Task
 
 MULTIPLE_CHOICE = Format(name="multiple_choice", head="multiple_choice")
@@ -50,6 +49,7 @@ XCOPA = Task(
     chance=1 / 2,
     parallel=True,
     settings=MappingProxyType({"CO": ("copa",), "SI": ("siqa",), "SI+CO": ("siqa", "copa")}),
+    repair="xcopa",
 )
 
 COPA = Task(
@@ -66,8 +66,9 @@ _SIQA_COLUMNS = ("context", "question", "answerA", "answerB", "answerC", "label"
 # Social IQa counts its choices from 1, in strings.
 read_siqa = choices(
     text=("context", "question"),
-    candidates=options("answerA", "answerB", "answerC"),
-    label=pl.col("label").cast(pl.Int64) - 1,
+    candidates=("answerA", "answerB", "answerC"),
+    label=TEXT_OR_WHOLE,
+    first=1,
 )
 
 SIQA = Task(
@@ -160,7 +161,7 @@ HELLASWAG = Task(
             languages=("en",),
             repository="Rowan/hellaswag",
             config="default",
-            read=choices(text=("ctx",), candidates=pl.col("endings"), label=pl.col("label").cast(pl.Int64)),
+            read=choices(text=("ctx",), candidates="endings", label=TEXT_OR_WHOLE),
             columns=("ctx", "endings", "label"),
         ),
         TRAIN,
@@ -181,8 +182,7 @@ COSMOSQA = Task(
             config="default",
             read=choices(
                 text=("context", "question"),
-                candidates=options("answer0", "answer1", "answer2", "answer3"),
-                label=pl.col("label"),
+                candidates=("answer0", "answer1", "answer2", "answer3"),
             ),
             columns=("context", "question", "answer0", "answer1", "answer2", "answer3", "label"),
         ),
@@ -225,8 +225,7 @@ JCOMMONSENSEQA = Task(
             config="default",
             read=choices(
                 text=("question",),
-                candidates=options("choice0", "choice1", "choice2", "choice3", "choice4"),
-                label=pl.col("label"),
+                candidates=("choice0", "choice1", "choice2", "choice3", "choice4"),
                 item="q_id",
             ),
             columns=("q_id", "question", "choice0", "choice1", "choice2", "choice3", "choice4", "label"),
@@ -250,8 +249,7 @@ KOBEST_HELLASWAG = Task(
             config="hellaswag",
             read=choices(
                 text=("context",),
-                candidates=options("ending_1", "ending_2", "ending_3", "ending_4"),
-                label=pl.col("label"),
+                candidates=("ending_1", "ending_2", "ending_3", "ending_4"),
             ),
             columns=("context", "ending_1", "ending_2", "ending_3", "ending_4", "label"),
         ),
@@ -274,8 +272,7 @@ KOBEST_COPA = Task(
             config="copa",
             read=choices(
                 text=("premise", "question"),
-                candidates=options("alternative_1", "alternative_2"),
-                label=pl.col("label"),
+                candidates=("alternative_1", "alternative_2"),
             ),
             columns=("premise", "question", "alternative_1", "alternative_2", "label"),
         ),

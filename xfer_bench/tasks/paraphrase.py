@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from xfer_bench.tasks.cells import TEXT, TEXT_OR_WHOLE, WHOLE, check_kinds
 from xfer_bench.tasks.parts import in_splits
 from xfer_bench.tasks.task import TEST, TRAIN, VALIDATION, Format, Part, Task
 
@@ -12,6 +13,7 @@ _LICENCE = "free to use, as it is; based on Quora and Wikipedia texts (CC BY-SA 
 
 
 def _read(frame: pl.DataFrame) -> pl.DataFrame:
+    check_kinds(frame, {"id": TEXT_OR_WHOLE, "sentence1": TEXT, "sentence2": TEXT, "label": WHOLE})
     return frame.select(
         text=pl.col("sentence1"),
         candidates=pl.concat_list("sentence2"),

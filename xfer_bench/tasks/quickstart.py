@@ -1,9 +1,11 @@
 """The embedded benchmark: small, parallel, in the same shapes as the real ones, and readable without a network."""
 
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import polars as pl
 
+from xfer_bench.tasks.cells import TEXT, TEXT_OR_WHOLE, TEXTS, WHOLE, Kind, check_kinds
 from xfer_bench.tasks.multiple_choice import MULTIPLE_CHOICE, read_siqa
 from xfer_bench.tasks.nli import NLI
 from xfer_bench.tasks.parts import in_splits
@@ -16,9 +18,16 @@ _LICENCE = "Apache-2.0"
 _LANGUAGES = ("en", "de", "es", "fr", "tr", "ru", "ar", "hi", "sw", "zh", "th", "vi")
 _COPA_COLUMNS = ("premise", "choice1", "choice2", "question", "label", "idx")
 _NLI_COLUMNS = ("premise", "hypothesis", "label")
+_REASONING: Mapping[str, Kind] = MappingProxyType(
+    {
+        **dict.fromkeys(("language", "context", "question"), TEXT),
+        **{"id": TEXT_OR_WHOLE, "choices": TEXTS, "label": WHOLE},
+    }
+)
 
 
 def _read_reasoning(frame: pl.DataFrame) -> pl.DataFrame:
+    check_kinds(frame, _REASONING)
     return frame.select(
         text=joined("context", "question"),
         candidates=pl.col("choices"),

@@ -4,6 +4,7 @@ from types import MappingProxyType
 
 import polars as pl
 
+from xfer_bench.tasks import cells
 from xfer_bench.tasks.task import TRAIN, Format, Part, Reader, Task
 
 TEXT = Format(name="text", head="masked_lm")
@@ -13,6 +14,7 @@ def texts(column: str, *, item: str = "") -> Reader:
     """Reader of one text a row."""
 
     def read(frame: pl.DataFrame) -> pl.DataFrame:
+        cells.check_kinds(frame, {column: cells.TEXT} | ({item: cells.TEXT_OR_WHOLE} if item else {}))
         nothing = pl.lit([], dtype=pl.List(pl.String))
         rows = frame.select(text=pl.col(column), candidates=nothing, label=pl.lit(0))
         return rows if not item else rows.with_columns(frame[item].cast(pl.String).alias("item"))
