@@ -1,6 +1,5 @@
 """A budget of tokens shows no example twice unless the study says that it may."""
 
-from pathlib import Path
 
 import pytest
 
