@@ -15,6 +15,7 @@ from xfer_bench.plotting.marks import Interval, draw_intervals, draw_nought
 from xfer_bench.plotting.style import COLOURS
 from xfer_bench.report.sentences import sentence
 from xfer_bench.stats import own_results
+from xfer_bench.stats.collapse import collapsed, lame_arms
 from xfer_bench.stats.estimates import Comparison
 
 
@@ -43,7 +44,8 @@ def main(folder: Path) -> str:
         raise ResultsError(f"{folder}: its study named no contrast as its question ([[primary]])")
     found = [compare(predictions, contrast=contrast) for contrast in contrasts]
     draw(found[0])
-    return "\n".join(sentence(panel[0]) for differences in found for panel in by_target(differences))
+    lame = lame_arms(collapsed(results.stages()))
+    return "\n".join(sentence(panel[0], collapsed=lame) for differences in found for panel in by_target(differences))
 
 
 if __name__ == "__main__":

@@ -13,8 +13,13 @@ from typing import Any
 def write_bytes(path: Path, payload: bytes) -> None:
     """Write a file so that a reader sees the old content or the new, never a part of it. Makes the folder.
 
+    A link stays one, and what it points to is written; what is no file, as a pipe, is written to as it is.
     Raises OSError; the old file is still there then, and no draft is.
     """
+    path = path.resolve()
+    if path.exists() and not path.is_file() and not path.is_dir():
+        path.write_bytes(payload)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

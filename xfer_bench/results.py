@@ -74,7 +74,7 @@ class Results:
         wanted: dict[Path, dict[str, str]] = {}
         for cell, mark in marks.items():
             wanted.setdefault(self._predictions / file_name(cell[:4]), {})[_mark_name(cell)] = mark
-        if with_data and not all((self._data / path.name).exists() for path in wanted):
+        if with_data and not all(self._told(path.name) >= {*want} for path, want in wanted.items()):
             return False
         return all(want.items() <= marks_of(path).items() for path, want in wanted.items())
 
@@ -111,6 +111,8 @@ class Results:
 
     def predictions(self) -> pl.DataFrame:
         """All PREDICTIONS in the folder. Raises ResultsError when there are none, and for a damaged file, naming it."""
+        if self.folder.is_file():
+            raise ResultsError(f"{self.folder} is a file; give the folder of results that `run` or `eval -o` made")
         files = sorted(self._predictions.glob("*.parquet"))
         if not files:
             raise ResultsError(
@@ -167,6 +169,14 @@ class Results:
         columns = {name: PREDICTIONS[name] for name in _REPLACED}
         parts = [read_table(path, columns, lambda rows: rows.select(_REPLACED).unique()) for path in self.files()]
         return pl.concat(parts).unique().sort(_REPLACED)
+
+    def _told(self, name: str) -> set[str]:
+        """The marks' names of all that a file of predictions has, and of which it is known what rows they are."""
+        path = self._data / name
+        if not path.exists():
+            return set()
+        cells = read_table(path, USES).select("run", "task", "split", "variant", "language", "step")
+        return {_mark_name(cell) for cell in cells.iter_rows()}
 
     def _note(self, path: Path, cells: pl.DataFrame, data: pl.DataFrame | None) -> None:
         """Keep in a file of USES what is known of new rows instead of what was known of those that they replace."""

@@ -61,8 +61,11 @@ def test_with_two_tasks_nothing_is_said_about_tasks() -> None:
     assert printed.splitlines()[-1].startswith("pearson|boot:pct|B:100|over:items|clusters:joint|seed:0|v")
 
 
-def test_one_arm_has_no_correlation() -> None:
-    words = " ".join(said(COMMITTED / "xnli-starter").split())
+def test_one_arm_has_no_correlation(tmp_path: Path) -> None:
+    known, one = Results(COMMITTED / "xcopa-starter"), Results(tmp_path / "one")
+    one.add(known.predictions().filter(pl.col("arm").is_in(["none", "siqa"])))
+    one.add_stages(known.stages().filter(pl.col("arm").is_in(["none", "siqa"])))
+    words = " ".join(said(one.folder).split())
     assert "no r: 2 points are too few; a correlation needs 3." in words
     assert "1 intermediate task: nothing can be inferred" in words
     assert "1 arm is too few" in words

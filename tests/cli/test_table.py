@@ -40,13 +40,13 @@ def test_every_table_is_printed(name: str, format: str) -> None:
 
 
 def test_a_file_gets_the_format_of_its_name(tmp_path: Path) -> None:
-    place = COMMITTED / "xnli-starter"
+    place = COMMITTED / "xcopa-starter"
     assert said("main", place, "-o", tmp_path / "main.tex") == ""
     assert (tmp_path / "main.tex").read_text(encoding="utf-8").startswith("% xfer-bench")
     said("main", place, "-o", tmp_path / "main.csv")
-    assert (tmp_path / "main.csv").read_text(encoding="utf-8").splitlines()[1].startswith("none (accuracy),")
-    said("main", place, "-o", tmp_path / "main.txt")
-    assert (tmp_path / "main.txt").read_text(encoding="utf-8").startswith("**Gains")
+    assert (tmp_path / "main.csv").read_text(encoding="utf-8").splitlines()[1].startswith(",none (accuracy),")
+    said("main", place, "-o", tmp_path / "main")
+    assert (tmp_path / "main").read_text(encoding="utf-8").startswith("**Gains")
 
 
 def test_the_signature_tells_how_to_get_the_same_numbers() -> None:

@@ -10,7 +10,7 @@ from tests.cli.shell import Shell
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("name", ["xcopa-starter", "xnli-starter"])
+@pytest.mark.parametrize("name", ["xcopa-starter", "xcopa-xnli-starter"])
 def test_the_readme_shows_what_compare_prints(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -174,8 +174,8 @@ def test_a_sentence_claims_what_the_test_allows(comparisons: list[Comparison]) -
     assert "supports a loss" in sentence(replace(sure, gain=-2.0))
     assert "not for other seeds" in sentence(one)
     assert "generalises over items and seeds" in sentence(replace(one, over="both"))
-    assert sentence(one, collapsed=["none"]).endswith("Beware: runs of none collapsed, as told below.")
-    assert sentence(one, collapsed=["other"]) == sentence(one)
+    assert sentence(one, collapsed=[("none", one.target)]).endswith("Beware: runs of none collapsed, as told below.")
+    assert sentence(one, collapsed=[("other", one.target), ("none", "another")]) == sentence(one)
 
 
 def test_a_p_value_in_a_sentence_is_never_nought(comparisons: list[Comparison]) -> None:

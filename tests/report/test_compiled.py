@@ -64,7 +64,7 @@ def _gains(predictions: pl.DataFrame) -> Findings:
         comparisons=comparisons,
         settings=method_settings(comparisons, METHOD),
         leaders=leaders(predictions, comparisons, baseline="none", resamples=METHOD.resamples),
-        collapsed=frozenset({"arm-1"}),
+        collapsed=frozenset({("arm-1", "xcopa")}),
     )
 
 

@@ -227,7 +227,7 @@ def test_marks_say_what_is_significant_collapsed_and_a_control() -> None:
     findings = found(make_predictions(effects=CLEAR, n_items=120))
     control = tuple(replace(one, control="more_target_data") for one in findings.comparisons if one.arm == "english")
     others = tuple(one for one in findings.comparisons if one.arm != "english")
-    sheet = main_table(replace(findings, comparisons=(*others, *control), collapsed=frozenset({"mixed"})))
+    sheet = main_table(replace(findings, comparisons=(*others, *control), collapsed=frozenset({("mixed", "xcopa")})))
     assert number(sheet, "mixed", "xcopa avg").marks == "*†"
     assert number(sheet, "english", "xcopa avg").marks.endswith("‡")
     caption = " ".join(sheet.caption)

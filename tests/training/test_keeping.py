@@ -254,8 +254,9 @@ def test_eval_finds_them_and_knows_their_run_and_step(stages: Stages) -> None:
         assert (labels["arm"], labels["setting"], labels["target_seed"]) == ("none", "CO", 0)
     evaluator = Evaluator(sources=stages.sources, store=stages.root / "store", devices="cpu")
     results = Results(stages.root / "results")
+    ask = Ask(tasks=("xcopa",), languages=("et", "zh"), limit=5, variants=("published",))
     for one in (*found, *discover([str(checkpoint.path)])):
-        done = evaluator.evaluate([one], Ask(tasks=("xcopa",), languages=("et", "zh"), limit=5), results=results)
+        done = evaluator.evaluate([one], ask, results=results)
         assert not done.failed
     counted = results.predictions().group_by("run", "step", "language").len().sort("step", "language")
     assert counted.rows() == [(run.name, step, language, 5) for step in (2, 4, 5) for language in ("et", "zh")]

@@ -1,6 +1,5 @@
 """A budget of tokens shows no example twice unless the study says that it may."""
 
-
 import pytest
 
 from tests.small_study import small_mirror

@@ -194,7 +194,7 @@ def show(
     from xfer_bench.stats.estimates import AVERAGES
 
     settings = {**method_settings(found, method), "select": given.select}
-    settings["collapsed"] = ", ".join(sorted(given.collapsed)) or None
+    settings["collapsed"] = ", ".join(sorted({arm for arm, _ in given.collapsed})) or None
     alone = _alone(given, found)
     beside = Beside(
         notes=(*given.notes, *alone),

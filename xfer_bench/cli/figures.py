@@ -68,7 +68,9 @@ def figures(
 
     folder = Results(results)
     found = compared(of_folder(folder), baseline=baseline, method=Method(resamples=resamples, seed=seed))
-    place = out if out is not None else results.resolve().parent / "figures"
+    # A study's results have its figures beside them.
+    whole = results.resolve()
+    place = out if out is not None else (whole.parent if whole.name == "results" else whole) / "figures"
     kinds = [one.strip().lower() for one in formats.split(",") if one.strip()]
     written = draw_gallery(
         folder,

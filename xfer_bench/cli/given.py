@@ -6,12 +6,14 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
 from xfer_bench.cli.options import Format, Split
 from xfer_bench.errors import ResultsError
+from xfer_bench.labels import TLV
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,7 +53,7 @@ class Given:
     """What is compared.
 
     stages: STAGES of the runs; None for files. controls: which runs are controls, as `stats.controls` has them.
-    primary: (arm, against) of the study's question. collapsed: arms with runs that learnt nothing. notes: what a
+    primary: (arm, against) of the study's question. collapsed: (arm, target) of runs that learnt nothing. notes: what a
     reader has to know of runs. select: the rule that chose among steps of runs.
     """
 
@@ -59,7 +61,7 @@ class Given:
     stages: "pl.DataFrame | None" = None
     controls: "pl.DataFrame | None" = None
     primary: tuple[tuple[str, str], ...] = ()
-    collapsed: frozenset[str] = frozenset()
+    collapsed: frozenset[tuple[str, str]] = frozenset()
     notes: tuple[str, ...] = ()
     select: str | None = None
 
@@ -97,8 +99,10 @@ def of_folder(
     select: a rule that chooses among steps of runs; without one each run stands for its own result. variant, across,
     arms: of a task's rows, as `stats.variants.narrow` takes them.
     """
+    import polars as pl
+
     from xfer_bench.report.record import short_record
-    from xfer_bench.stats.collapse import collapsed
+    from xfer_bench.stats.collapse import collapsed, lame_arms
     from xfer_bench.stats.controls import control_runs
     from xfer_bench.stats.rules import Rule
     from xfer_bench.stats.standing import standing, twins
@@ -106,9 +110,19 @@ def of_folder(
 
     stages = results.stages()
     rule = None if select is None else Rule.from_text(select)
-    known = standing(results.predictions(), stages, rule=rule, split=None if split is None else split.value)
-    one_form = narrow(known.predictions, variant=None if variant is None else variant.value, across=across, arms=arms)
-    predictions = one_form.predictions
+    rows, asked = results.predictions(), None if split is None else split.value
+    in_one = partial(narrow, variant=None if variant is None else variant.value, across=across, arms=arms)
+    if rule is None and not rows["setting"].str.ends_with(TLV).any():
+        known = standing(rows, stages, split=asked)
+        one_form = in_one(known.predictions)
+        predictions = one_form.predictions
+    else:
+        # By language a rule may choose other steps in each variant, so the variant comes first. What the rule judges
+        # by stays as it is.
+        stands = pl.col("split") == asked if asked else _stands()
+        one_form = in_one(rows.filter(stands))
+        known = standing(pl.concat([one_form.predictions, rows.filter(~stands)]), stages, rule=rule, split=asked)
+        predictions = known.predictions
     lame = collapsed(stages)
     there = {*predictions["arm"]}
     declared: list[tuple[str, str]] = [*results.contrasts().iter_rows()]
@@ -117,7 +131,7 @@ def of_folder(
         stages=stages,
         controls=control_runs(stages),
         primary=tuple(contrast for contrast in declared if there.issuperset(contrast)),
-        collapsed=frozenset(one.arm for one in lame),
+        collapsed=lame_arms(lame),
         notes=(
             *known.notes,
             *one_form.notes,
@@ -132,6 +146,14 @@ def of_folder(
         ),
         select=select,
     )
+
+
+def _stands() -> "pl.Expr":
+    """The rows of the test split, and of whatever there is of targets that have none."""
+    import polars as pl
+
+    tested = pl.col("split") == "test"
+    return tested | ~tested.any().over("task", "setting", "target")
 
 
 def compared(

@@ -46,6 +46,8 @@ def report(
 
     if out.is_dir():
         raise ResultsError(f"{out} is a folder; give the name of a file, such as {out / 'report.html'}")
+    if out.suffix.lower() not in {"", ".html", ".htm"}:
+        raise ResultsError(f"{out} ends in {out.suffix}; the report is a page: use .html")
     texts = Sources(data_root=resolve_data_root(data_root)) if with_texts else None
     folder, method = Results(results), Method(resamples=resamples, seed=seed, level=level)
     given = of_folder(folder, select=select, split=split, variant=Variant.BOTH)

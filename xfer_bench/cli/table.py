@@ -93,7 +93,7 @@ def table(
     method = Method(over=over.value, adjust=adjust.value, resamples=resamples, seed=seed, level=level)
     given = of_folder(Results(results), select=select, split=split, variant=variant)
     sheets = _sheets(name, given, method, baseline=baseline, uncertainty=uncertainty)
-    text = _written(sheets, format or _ENDINGS.get(out.suffix.lower() if out else "", As.MARKDOWN))
+    text = _written(sheets, format or _format_of(out))
     for note in given.notes:
         typer.echo(f"note: {note}", err=True)
     if out is None:
@@ -102,6 +102,14 @@ def table(
         from xfer_bench.results import write_whole
 
         write_whole(out, f"{text}\n".encode())
+
+
+def _format_of(out: Path | None) -> As:
+    """The format that a file's name asks for; Markdown for a name without an ending, and for the screen."""
+    ending = out.suffix.lower() if out else ""
+    if ending and ending not in _ENDINGS:
+        raise ResultsError(f"{out} ends in {ending}; use {', '.join(_ENDINGS)}, or say --format")
+    return _ENDINGS.get(ending, As.MARKDOWN)
 
 
 def _written(sheets: "Sequence[Sheet]", format: As) -> str:

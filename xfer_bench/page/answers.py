@@ -7,6 +7,7 @@ from itertools import groupby
 from xfer_bench.page.subject import Subject
 from xfer_bench.report.sentences import sentence, significant, target
 from xfer_bench.report.tables import between, signed
+from xfer_bench.stats.collapse import lame_arms
 from xfer_bench.stats.estimates import AVERAGES, Comparison
 
 
@@ -48,7 +49,7 @@ def answers(subject: Subject) -> tuple[Answer, ...]:
     rest = _headlines([one for one in subject.comparisons if not one.primary and not one.control])
     asked = {_place(one) for one in primary}
     chosen = [*primary, *(one for one in rest if _place(one) not in asked)]
-    lame = frozenset(one.arm for one in subject.collapsed)
+    lame = lame_arms(subject.collapsed)
     found = [
         Answer(
             verdict=verdict(one),

@@ -8,6 +8,7 @@ from xfer_bench.page.answers import verdict
 from xfer_bench.page.subject import Subject
 from xfer_bench.report.sentences import significant, target
 from xfer_bench.report.tables import between, p_text, points, signed
+from xfer_bench.stats.collapse import lame_arms
 from xfer_bench.stats.controls import controls_in_words
 from xfer_bench.stats.estimates import AVERAGES, AVG, AVG_PUBLISHED, AVG_UNSEEN, ENGLISH, Comparison
 
@@ -188,7 +189,7 @@ def _before(one: Comparison) -> Cell:
 
 
 def _arm_note(one: Comparison, subject: Subject) -> str:
-    return "collapsed runs" if one.arm in {lame.arm for lame in subject.collapsed} else ""
+    return "collapsed runs" if (one.arm, one.target) in lame_arms(subject.collapsed) else ""
 
 
 def _remarks(one: Comparison) -> Iterable[str]:

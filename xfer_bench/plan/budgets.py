@@ -16,7 +16,7 @@ def within(budget: Budget, recipe: Recipe, parts: Sequence[Data], *, epoch: int,
     """
     batch, share = recipe.batch_size, budget.amount // stages
     if budget.hold == "tokens":
-        return _of_tokens(budget, recipe, parts, share=share, where=where)
+        return _of_tokens(budget, recipe, parts, epoch=epoch, share=share, where=where)
     steps = share if budget.hold == "steps" else share // batch
     if steps < 1:
         raise StudyError(
@@ -33,7 +33,7 @@ def within(budget: Budget, recipe: Recipe, parts: Sequence[Data], *, epoch: int,
     return recipe.model_copy(update={"epochs": (steps + 1) * batch / epoch, "max_steps": steps})
 
 
-def _of_tokens(budget: Budget, recipe: Recipe, parts: Sequence[Data], *, share: int, where: str) -> Recipe:
+def _of_tokens(budget: Budget, recipe: Recipe, parts: Sequence[Data], *, epoch: int, share: int, where: str) -> Recipe:
     if share < 1:
         raise StudyError(f"{where}: its share of the budget is no token")
     there = sum(part.text_bytes for part in parts)
@@ -44,7 +44,7 @@ def _of_tokens(budget: Budget, recipe: Recipe, parts: Sequence[Data], *, share: 
             "lower the budget, or write upsample = true to let them be seen more than once"
         )
     # Surely enough passes, since every example has a token: what is too much is cut off by max_tokens.
-    epochs = 1.0 if not budget.upsample else float(max(1, -(-share // max(1, min(part.examples for part in parts)))))
+    epochs = 1.0 if not budget.upsample else float(max(2, -(-share // epoch)))
     return recipe.model_copy(update={"epochs": epochs, "max_steps": None, "max_tokens": share})
 
 

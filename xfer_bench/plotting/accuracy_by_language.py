@@ -69,8 +69,8 @@ def accuracy_by_language_numbers(subject: Subject) -> pl.DataFrame:
     """
     found = [_accuracies(pairing, subject) for pairing in pairings(subject.predictions, baseline=subject.baseline)]
     rows = pl.DataFrame([row for some in found for row in some], infer_schema_length=None)
-    keys = [*TARGET, "arm", "language"]
-    seen = subject.gains.select(*keys, "seen").unique()
+    keys = [*(name for name in TARGET if name != "variant"), "arm", "language"]
+    seen = subject.gains.select(*keys, "seen").unique(keys)
     ours = rows.join(seen, on=keys, how="left", nulls_equal=True).with_columns(
         kind=pl.lit(ARM), source=pl.lit(None, dtype=pl.String), baseline=pl.lit(subject.baseline)
     )

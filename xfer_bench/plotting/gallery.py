@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -218,7 +219,9 @@ def _pages(kind: Kind, numbers: pl.DataFrame, name: str, formats: Sequence[str],
         return {}
     import matplotlib as mpl
 
-    with figure_style(page.style), mpl.rc_context({"svg.hashsalt": name}):
+    with figure_style(page.style), mpl.rc_context({"svg.hashsalt": name}), warnings.catch_warnings():
+        # A name in a script that the font lacks shows boxes; that is seen in the figure.
+        warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
         figure = kind.figure(numbers, page)
         figure.draw_without_rendering()
         # What the layout found fits every format; doing it again for each would take most of the time.

@@ -67,9 +67,11 @@ class Subject:
 
         place: of the language on its target, averages first. group: its family or script. arm_place: see `arms`.
         """
-        known = self.gains.select(*TARGET, "language", "place", "group", "language_name").unique()
+        # Both variants of a task have one order, and gains may be of one of them alone.
+        keys = [*(name for name in TARGET if name != "variant"), "language"]
+        known = self.gains.select(*keys, "place", "group", "language_name").unique(keys, keep="first")
         rows = frame.drop("place", "group", "language_name", strict=False).join(
-            known, on=[*TARGET, "language"], how="left", nulls_equal=True
+            known, on=keys, how="left", nulls_equal=True
         )
         return self.with_facts(rows).sort(*TARGET, "place", "arm_place", nulls_last=True, maintain_order=True)
 

@@ -92,7 +92,7 @@ def _marks(findings: Findings, shown: Sequence[Comparison]) -> Iterator[str]:
         yield f"{SIGNIFICANT}: p < {1 - findings.level:.2g}, {how}.".replace("0.", ".", 1)
     if any(one.seen for one in shown):
         yield f"{SEEN}: the arm's intermediate data contain the language."
-    lame = sorted({arm for one in shown for arm in (one.arm, one.baseline)} & findings.collapsed)
+    lame = sorted({arm for one in shown for arm in (one.arm, one.baseline) if (arm, one.target) in findings.collapsed})
     if lame:
         yield f"{COLLAPSED}: with collapsed runs, of {', '.join(lame)}."
     controls = sorted({one.control for one in shown if one.control})

@@ -43,12 +43,12 @@ _DRAWN = frozenset({"bootstrap", "inversion", "permutation", "crossed bootstrap"
 class Beside:
     """What is told beside comparisons.
 
-    notes: lines of the caller's own for below the tables. collapsed: arms with collapsed runs. training: what the arms
-    were trained on, for a table of its own. published: a model's published accuracies beside ours, likewise.
+    notes: lines of the caller's own for below the tables. collapsed: (arm, target) of collapsed runs. training: what
+    the arms were trained on, for a table of its own. published: a model's published accuracies beside ours, likewise.
     """
 
     notes: tuple[str, ...] = ()
-    collapsed: frozenset[str] = frozenset()
+    collapsed: frozenset[tuple[str, str]] = frozenset()
     training: tuple[Trained, ...] = ()
     published: tuple[Besides, ...] = ()
 

@@ -21,14 +21,14 @@ class Findings:
     """What the tables show.
 
     comparisons: with the baseline, the study's question and controls among them. settings: of the comparisons, which
-    make them reproducible. leaders: what is printed in bold. collapsed: arms with runs that learnt nothing.
+    make them reproducible. leaders: what is printed in bold. collapsed: (arm, target) of runs that learnt nothing.
     uncertainty: intervals below the gains, standard errors beside them, or neither.
     """
 
     comparisons: tuple[Comparison, ...]
     settings: Settings
     leaders: frozenset[Leader] = frozenset()
-    collapsed: frozenset[str] = frozenset()
+    collapsed: frozenset[tuple[str, str]] = frozenset()
     uncertainty: Uncertainty = "interval"
 
     @property

@@ -65,7 +65,7 @@ def marked(one: Comparison, findings: Findings, *, arms: bool = True) -> Number:
     """The gain of a comparison as a cell. arms: mark it where the language is seen, and the leaders."""
     marks = SIGNIFICANT if significant(one) else ""
     marks += SEEN if arms and one.seen else ""
-    marks += COLLAPSED if {one.arm, one.baseline} & findings.collapsed else ""
+    marks += COLLAPSED if {(one.arm, one.target), (one.baseline, one.target)} & findings.collapsed else ""
     marks += CONTROL if one.control else ""
     leads = Leader(target=target_of(one), language=one.language, arm=one.arm) in findings.leaders
     shows, error = findings.uncertainty == "interval", findings.uncertainty == "se"
@@ -202,7 +202,7 @@ def _before(one: Comparison, findings: Findings) -> Number:
     return Number(
         value=one.baseline_accuracy,
         name="accuracy",
-        marks=COLLAPSED if one.baseline in findings.collapsed else "",
+        marks=COLLAPSED if (one.baseline, one.target) in findings.collapsed else "",
         best=Leader(target=target_of(one), language=one.language, arm=one.baseline) in findings.leaders,
     )
 

@@ -6,10 +6,10 @@ from xfer_bench.report.tables import between, signed
 from xfer_bench.stats.estimates import AVERAGES, Comparison
 
 
-def sentence(one: Comparison, *, power: float = 0.8, collapsed: Collection[str] = ()) -> str:
+def sentence(one: Comparison, *, power: float = 0.8, collapsed: Collection[tuple[str, str]] = ()) -> str:
     """The claim that a comparison allows: never more than its interval, its test and its conditions carry.
 
-    collapsed: arms with runs that learnt nothing, of which a comparison with them has to tell.
+    collapsed: (arm, target) of runs that learnt nothing, of which a comparison with them has to tell.
     """
     where = f"{target(one, sure=False)} ({one.setting}, {one.split}, {_languages(one)})"
     numbers = f"{signed(one.gain)} points {between(one.ci_low, one.ci_high)}, {_p(one)}"
@@ -78,6 +78,6 @@ def _conditions(one: Comparison) -> str:
     return f"It holds for the checkpoints at hand ({runs}) and for items like these, not for other seeds."
 
 
-def _warning(one: Comparison, collapsed: Collection[str]) -> str:
-    lame = [arm for arm in (one.arm, one.baseline) if arm in collapsed]
+def _warning(one: Comparison, collapsed: Collection[tuple[str, str]]) -> str:
+    lame = [arm for arm in (one.arm, one.baseline) if (arm, one.target) in collapsed]
     return f" Beware: runs of {' and '.join(lame)} collapsed, as told below." if lame else ""

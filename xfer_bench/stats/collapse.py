@@ -1,5 +1,6 @@
 """Runs that learnt nothing, judged on their stages' own development data and never on a target score."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import polars as pl
@@ -12,11 +13,13 @@ ONE_ANSWER = 95.0
 class Collapse:
     """A stage of a run that collapsed.
 
+    target: of the run, which is trained or evaluated on it.
     accuracy: on its `items` development items. majority: the commonest answer's share. All in points, or None.
     """
 
     run: str
     arm: str
+    target: str
     target_seed: int | None
     role: str
     task: str
@@ -36,6 +39,11 @@ class Collapse:
         )
 
 
+def lame_arms(found: Iterable[Collapse]) -> frozenset[tuple[str, str]]:
+    """(arm, target) of the runs that collapsed."""
+    return frozenset((one.arm, one.target) for one in found)
+
+
 def collapsed(stages: pl.DataFrame) -> list[Collapse]:
     """The stages of STAGES that gave at least 95 % one answer, or were not above chance, on their development data.
 
@@ -51,6 +59,7 @@ def collapsed(stages: pl.DataFrame) -> list[Collapse]:
         Collapse(
             run=row["run"],
             arm=row["arm"],
+            target=row["target"],
             target_seed=row["target_seed"],
             role=row["role"],
             task=row["task"],

@@ -59,7 +59,7 @@ def compare(
             raise ResultsError("a contrast names both its arms; leave the baseline out")
         arms, baseline = [baseline_arm(predictions, name=contrast[0])], contrast[1]
     chosen = baseline_arm(predictions, name=baseline)
-    if variant != BOTH and predictions["variant"].n_unique() > 1:
+    if variant != BOTH and (variant is not None or predictions["variant"].n_unique() > 1):
         among = None if arms is None else [*arms, chosen]
         predictions = narrow(predictions, variant=variant, arms=among).predictions
     first = [

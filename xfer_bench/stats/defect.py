@@ -95,7 +95,8 @@ def _paired(rows: pl.DataFrame) -> pl.DataFrame:
 def _defect(answers: pl.DataFrame, names: dict[str, Any], method: Method) -> Defect:
     columns = answers.select("language", "weights").n_unique()
     items = answers["item"].n_unique()
-    if answers.height != columns * items:
+    systems = answers["language"].n_unique() * answers["weights"].n_unique()
+    if answers.height != columns * items or columns != systems:
         raise ResultsError(
             f"{names['task']} {names['split']}, {names['language']}: {answers.height} answers are not those of "
             f"{columns} checkpoints and languages to each of {items} items; score all of them on all"

@@ -69,7 +69,7 @@ def order_for(stage: Stage, training: Mixture, label: str) -> list[int]:
 
 
 def _check_tokens(stage: Stage, training: Mixture, order: Sequence[int], *, budget: int, label: str) -> None:
-    way = "lower the budget, or write upsample = true to let them be seen more than once"
+    way = "lower the budget, or let them be seen more than once: upsample = true of the budget, or more epochs"
     lengths = np.concatenate([np.asarray(part) for part in training.lengths])
     there = int(lengths[order].sum())
     if there < budget:
