@@ -120,7 +120,10 @@ def average_text(numbers: pl.DataFrame) -> str:
         return "No language is unseen by all arms, so there is no average over unseen ones"
     lists = list(dict.fromkeys(row["languages"] for row in rows))
     listed = lists[0] if len(lists) == 1 else "; ".join(f"{row['task']}: {row['languages']}" for row in rows)
-    return f"The headline average is over unseen languages, which no arm's intermediate data contain ({listed})"
+    return (
+        f"The headline average is over unseen languages, which no arm's intermediate data contain ({listed}); the "
+        "other is over all languages but English"
+    )
 
 
 def variant_text(numbers: pl.DataFrame) -> str:
