@@ -13,7 +13,8 @@ from xfer_bench.plotting.style import paper_style
 from xfer_bench.stats.estimates import Comparison
 
 ROOT = Path(__file__).parents[1]
-COMMITTED = ROOT / "data" / "results" / "xcopa-xnli-starter"
+RESULTS = ROOT / "data" / "results"
+COMMITTED = RESULTS / "xcopa-xnli-starter"
 
 
 @contextmanager
@@ -32,9 +33,9 @@ def by_target(found: list[Comparison]) -> list[list[Comparison]]:
     return [list(some) for _, some in groupby(found, key=lambda one: (one.task, one.variant, one.setting, one.target))]
 
 
-def tell(claim: Callable[[Path], str]) -> None:
+def tell(claim: Callable[[Path], str], *, committed: Path = COMMITTED) -> None:
     """Print what a claim's function says of the folder named on the command line, or of the committed results."""
     try:
-        sys.stdout.write(claim(Path(sys.argv[1]) if len(sys.argv) > 1 else COMMITTED) + "\n")
+        sys.stdout.write(claim(Path(sys.argv[1]) if len(sys.argv) > 1 else committed) + "\n")
     except XferBenchError as error:
         sys.exit(str(error))

@@ -8,7 +8,7 @@ Needs results of several steps of a training (a recipe's `keep`) on test and on 
 from pathlib import Path
 
 import polars as pl
-from pages import drawn, tell
+from pages import RESULTS, drawn, tell
 
 from xfer_bench import Results
 from xfer_bench.errors import ResultsError
@@ -50,4 +50,4 @@ def main(folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    tell(main)
+    tell(main, committed=RESULTS / "xcopa-steps-starter")

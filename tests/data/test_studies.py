@@ -27,6 +27,7 @@ SMALL = {
         "budget={hold='examples',amount=32,upsample=true}",
         *(f"arms.{arm}.stages.0.examples=30" for arm in (4, 5)),
     ],
+    "xcopa-steps-starter": ["budget={hold='examples',amount=32,upsample=true}", "arms.1.stages.0.examples=30"],
     "xcopa-starter": [f"arms.{arm}.stages.0.examples=20" for arm in (1, 2, 3)],
 }  # fmt: skip
 
