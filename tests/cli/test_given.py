@@ -269,3 +269,22 @@ def test_training_is_shown_under_the_table_and_in_full_elsewhere(shell: Shell) -
     table = [*csv.DictReader(io.StringIO(shell.said("compare", "results", "--training", *FEW, "--format", "csv")))]
     assert [row["target_steps"] for row in table if row["kind"] == "training"] == ["50.0"] * 8
     assert {row["kind"] for row in table} == {"comparison", "training"}
+
+
+@pytest.mark.parametrize("options", [(), ("--split", "validation"), ("--variant", "published")])
+def test_each_variant_has_its_own_steps_where_languages_choose(shell: Shell, options: tuple[str, ...]) -> None:
+    def variant(name: str, *, apart: int) -> list[pl.DataFrame]:
+        steps = [
+            along([step + apart], split=split).with_columns(step=pl.lit(step, dtype=pl.Int64))
+            for step in (10, 20)
+            for split in ("test", "validation")
+        ]
+        return [frame.with_columns(variant=pl.lit(name), setting=pl.lit("CO-TLV")) for frame in steps]
+
+    keep(shell.folder / "both", *variant("published", apart=0), *variant("repaired", apart=1))
+    wanted = "published" if "published" in options else "repaired"
+    keep(shell.folder / "alone", *variant(wanted, apart=int(wanted == "repaired")))
+    table = ("compare", *FEW, "--format", "csv")
+    both, alone = (shell.said(*table[:1], name, *table[1:], *options) for name in ("both", "alone"))
+    assert both == alone
+    assert {row["variant"] for row in csv.DictReader(io.StringIO(both))} == {wanted}

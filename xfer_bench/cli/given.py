@@ -121,8 +121,10 @@ def of_folder(
         # by stays as it is.
         stands = pl.col("split") == asked if asked else _stands()
         one_form = in_one(rows.filter(stands))
-        known = standing(pl.concat([one_form.predictions, rows.filter(~stands)]), stages, rule=rule, split=asked)
-        predictions = known.predictions
+        judges = rows.clear() if asked == Split.VALIDATION else rows.filter(~stands)
+        known = standing(pl.concat([one_form.predictions, judges]), stages, rule=rule, split=asked)
+        # The other variant's validation items have no test items beside them any more.
+        predictions = known.predictions.filter(stands)
     lame = collapsed(stages)
     there = {*predictions["arm"]}
     declared: list[tuple[str, str]] = [*results.contrasts().iter_rows()]
