@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 
+import polars as pl
 from matplotlib.figure import Figure
 
 from xfer_bench.errors import XferBenchError
@@ -18,14 +19,16 @@ COMMITTED = RESULTS / "xcopa-xnli-starter"
 
 
 @contextmanager
-def drawn(name: str, *, width: float = 3.3, height: float) -> Iterator[Figure]:
-    """A figure in the paper's style, which goes to runs/analyses/NAME.pdf; inches."""
+def drawn(name: str, *, width: float = 3.3, height: float, numbers: pl.DataFrame | None = None) -> Iterator[Figure]:
+    """A figure in the paper's style, which goes to runs/analyses/NAME.pdf, its numbers beside it as CSV; inches."""
     with paper_style():
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
         place = ROOT / "runs" / "analyses" / f"{name}.pdf"
         place.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(place)
+        if numbers is not None:
+            numbers.write_csv(place.with_suffix(".csv"))
 
 
 def by_target(found: list[Comparison]) -> list[list[Comparison]]:

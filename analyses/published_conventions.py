@@ -6,16 +6,14 @@ Takes the bars of the published figure under each convention, and draws the aver
 """
 
 import sys
-from pathlib import Path
 
 import polars as pl
-from matplotlib.figure import Figure
+from pages import drawn
 
 from xfer_bench.languages import in_pretraining
-from xfer_bench.plotting.style import COLOURS, MARKERS, paper_style
+from xfer_bench.plotting.style import COLOURS, MARKERS
 from xfer_bench.published import mean_accuracy, references
 
-DRAWN = Path(__file__).parents[1] / "runs" / "analyses" / "published_conventions.pdf"
 TASK, MODEL = "xcopa", "XLM-R-large"
 MODELS = (MODEL, "XLM-R-base", "mBERT", "MultiUSE")
 
@@ -36,8 +34,7 @@ def averages(model: str) -> dict[str, float]:
 def main() -> str:
     """Draw each model's averages; the sentence with the numbers."""
     found = {model: averages(model) for model in MODELS}
-    with paper_style():
-        figure = Figure(figsize=(3.3, 2.3), layout="constrained")
+    with drawn("published_conventions", height=2.3) as figure:
         axes = figure.add_subplot()
         for (model, values), colour, marker in zip(found.items(), COLOURS, MARKERS, strict=False):
             axes.plot([*values.values()], range(len(values)), marker=marker, color=colour, label=model, linewidth=0.5)
@@ -45,8 +42,6 @@ def main() -> str:
         axes.invert_yaxis()
         axes.set_xlabel(f"average on {TASK}, points (digitised)")
         figure.legend(loc="outside upper center", ncols=2)
-        DRAWN.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(DRAWN)
     printed = references(TASK, model=MODEL, language="avg")["value"][0]
     _, measured, english, fewer = found[MODEL].values()
     first, second = ([*found[model].values()] for model in MODELS[2:])

@@ -15,7 +15,7 @@ from xfer_bench.languages import language
 from xfer_bench.plotting.marks import Interval, draw_intervals, draw_nought
 from xfer_bench.plotting.style import COLOURS
 from xfer_bench.stats import own_results
-from xfer_bench.stats.defect import Defect, defects
+from xfer_bench.stats.defect import Defect, defect_frame, defects
 
 NAMED = ("th", "tr", "sw", "avg")
 
@@ -26,7 +26,7 @@ def main(folder: Path) -> str:
     found = defects(own_results(results.predictions(), results.stages()))
     # Nowhere else is anything different.
     names = list(dict.fromkeys(one.language for one in found if one.wrong or one.language == "avg"))
-    with drawn("xcopa_question_defect", height=0.8 + 0.25 * len(names)) as figure:
+    with drawn("xcopa_question_defect", height=0.8 + 0.25 * len(names), numbers=defect_frame(found)) as figure:
         axes = figure.add_subplot()
         for wrong, label in enumerate(("all items", "items with a wrong question")):
             intervals = [

@@ -13,7 +13,6 @@ import typer
 
 from xfer_bench.cli.options import Format, Split
 from xfer_bench.errors import ResultsError
-from xfer_bench.labels import TLV
 
 if TYPE_CHECKING:
     import polars as pl
@@ -99,32 +98,22 @@ def of_folder(
     select: a rule that chooses among steps of runs; without one each run stands for its own result. variant, across,
     arms: of a task's rows, as `stats.variants.narrow` takes them.
     """
-    import polars as pl
-
     from xfer_bench.report.record import short_record
     from xfer_bench.stats.collapse import collapsed, lame_arms
     from xfer_bench.stats.controls import control_runs
     from xfer_bench.stats.rules import Rule
-    from xfer_bench.stats.standing import standing, twins
+    from xfer_bench.stats.standing import in_one_variant, twins
     from xfer_bench.stats.variants import narrow
 
     stages = results.stages()
-    rule = None if select is None else Rule.from_text(select)
-    rows, asked = results.predictions(), None if split is None else split.value
-    in_one = partial(narrow, variant=None if variant is None else variant.value, across=across, arms=arms)
-    if rule is None and not rows["setting"].str.ends_with(TLV).any():
-        known = standing(rows, stages, split=asked)
-        one_form = in_one(known.predictions)
-        predictions = one_form.predictions
-    else:
-        # By language a rule may choose other steps in each variant, so the variant comes first. What the rule judges
-        # by stays as it is.
-        stands = pl.col("split") == asked if asked else _stands()
-        one_form = in_one(rows.filter(stands))
-        judges = rows.clear() if asked == Split.VALIDATION else rows.filter(~stands)
-        known = standing(pl.concat([one_form.predictions, judges]), stages, rule=rule, split=asked)
-        # The other variant's validation items have no test items beside them any more.
-        predictions = known.predictions.filter(stands)
+    known = in_one_variant(
+        results.predictions(),
+        stages,
+        rule=None if select is None else Rule.from_text(select),
+        split=None if split is None else split.value,
+        choose=partial(narrow, variant=None if variant is None else variant.value, across=across, arms=arms),
+    )
+    predictions = known.predictions
     lame = collapsed(stages)
     there = {*predictions["arm"]}
     declared: list[tuple[str, str]] = [*results.contrasts().iter_rows()]
@@ -136,7 +125,6 @@ def of_folder(
         collapsed=lame_arms(lame),
         notes=(
             *known.notes,
-            *one_form.notes,
             *twins(predictions),
             *filter(None, [short_record(results.data())]),
             *(f"collapsed: {one.run} ({one.role} stage {one.task}): {one.reason}" for one in lame),
@@ -148,14 +136,6 @@ def of_folder(
         ),
         select=select,
     )
-
-
-def _stands() -> "pl.Expr":
-    """The rows of the test split, and of whatever there is of targets that have none."""
-    import polars as pl
-
-    tested = pl.col("split") == "test"
-    return tested | ~tested.any().over("task", "setting", "target")
 
 
 def compared(

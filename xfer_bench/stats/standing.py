@@ -4,6 +4,7 @@ A study that keeps checkpoints along a stage has predictions of several steps un
 on development data has them on two splits. Comparisons need one answer to each item.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import polars as pl
@@ -13,6 +14,7 @@ from xfer_bench.labels import TLV
 from xfer_bench.metrics import targets_only
 from xfer_bench.stats.rules import Rule
 from xfer_bench.stats.selection import select, steps_of_trainings
+from xfer_bench.stats.variants import Narrowed, narrow
 
 TEST = "test"
 
@@ -52,6 +54,38 @@ def standing(
     rows, left_out = _one_split(rows, split)
     rows, others = _own_steps(rows, stages)
     return Standing(predictions=rows, notes=(*notes, *left_out, *others))
+
+
+def in_one_variant(
+    predictions: pl.DataFrame,
+    stages: pl.DataFrame,
+    *,
+    rule: Rule | None = None,
+    split: str | None = None,
+    choose: Callable[[pl.DataFrame], Narrowed] = narrow,
+) -> Standing:
+    """What stands for each run, as `standing` has it, of one variant of each task's rows.
+
+    choose: takes the variant, as `stats.variants.narrow` does. Its notes follow those on steps.
+    """
+    if rule is None and not predictions["setting"].str.ends_with(TLV).any():
+        known = standing(predictions, stages, split=split)
+        one_form = choose(known.predictions)
+        return Standing(predictions=one_form.predictions, notes=(*known.notes, *one_form.notes))
+    # By language a rule may choose other steps in each variant, so the variant comes first. What the rule judges by
+    # stays as it is.
+    stands = _stands() if split is None else pl.col("split") == split
+    one_form = choose(predictions.filter(stands))
+    judges = predictions.clear() if split == Rule.split else predictions.filter(~stands)
+    known = standing(pl.concat([one_form.predictions, judges]), stages, rule=rule, split=split)
+    # The other variant's validation items have no test items beside them any more.
+    return Standing(predictions=known.predictions.filter(stands), notes=(*known.notes, *one_form.notes))
+
+
+def _stands() -> pl.Expr:
+    """The rows of the test split, and of whatever there is of targets that have none."""
+    tested = pl.col("split") == TEST
+    return tested | ~tested.any().over("task", "setting", "target")
 
 
 def own_results(predictions: pl.DataFrame, stages: pl.DataFrame) -> pl.DataFrame:
