@@ -14,8 +14,7 @@ from xfer_bench.stats.controls import control_runs, without_controls
 from xfer_bench.stats.gains import headline
 from xfer_bench.stats.outcomes import Pair, Pairing, pairings
 from xfer_bench.stats.reliability import binomial_variance
-from xfer_bench.stats.standing import standing
-from xfer_bench.stats.variants import narrow
+from xfer_bench.stats.standing import in_one_variant
 
 GAIN: Literal["gain"] = "gain"
 ABOVE_CHANCE: Literal["above chance"] = "above chance"
@@ -115,7 +114,7 @@ def targets(
     """
     learnt = last_intermediate(stages)
     chosen = baseline_arm(predictions, name=baseline)
-    arms = without_controls(narrow(standing(predictions, stages).predictions).predictions, control_runs(stages))
+    arms = without_controls(in_one_variant(predictions, stages).predictions, control_runs(stages))
     kept = [
         (pairing, [pair for pair in pairing.pairs if pair.run in learnt])
         for pairing in pairings(arms, baseline=chosen)
