@@ -51,8 +51,8 @@ def intermediate_vs_target_numbers(subject: Subject) -> pl.DataFrame:
     """
     how = How(level=subject.level)
     common = {"baseline": subject.baseline, "resamples": subject.resamples, "seed": subject.seed}
-    relations = relate(subject.predictions, subject.stages, how=how, **common)  # type: ignore[arg-type]
-    known = targets_with_points(subject.predictions, subject.stages, baseline=subject.baseline)
+    relations = relate(subject.every, subject.stages, how=how, **common)  # type: ignore[arg-type]
+    known = targets_with_points(subject.every, subject.stages, baseline=subject.baseline)
     rows: list[dict[str, Any]] = []
     for relation, target in zip(relations, known, strict=True):
         draws = evidence([target], how=how, resamples=subject.resamples, seed=subject.seed).draws
