@@ -1,5 +1,7 @@
 """Attention within sequences of different lengths, without padding: per run of equal lengths, or torch's own kernel."""
 
+import math
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -8,30 +10,146 @@ from torch.nn.functional import scaled_dot_product_attention
 from xfer_bench.models.ragged_layout import Row, Run
 from xfer_bench.models.ragged_products import Space
 
-# On a CPU three batched products are faster than the fused kernel between these lengths, up to twice (27 tokens: 1.5
-# against 2.5 ms for 1,024 tokens on one core); outside, and where the length fits the vectors, the fused one wins.
-SHORTEST, LONGEST = 17, 240
-# Tokens taken at once there, so that what lies between the products stays in the core's own cache.
+# On a CPU three batched products for each sequence are faster than the fused kernel between these lengths (44 tokens:
+# half its time), alike at 256; outside the fused one wins.
+SHORTEST, LONGEST = 16, 256
+# Tokens brought together at once there, so that what lies between the products stays in the core's own cache.
 CHUNK = 256
 
 
-def attend(qkv: torch.Tensor, bias: torch.Tensor, row: Row, *, heads: int, space: Space) -> torch.Tensor:
-    """Self-attention of every token, on a CPU.
+@dataclass(frozen=True, kw_only=True)
+class Attention:
+    """Self-attention of every token of a row on a CPU, in float32; its views are made once and serve every layer.
 
-    qkv: (tokens, 3 hidden) float32, without the bias (3 hidden,); may be changed. Returns (tokens, hidden) in `space`.
+    joint: (tokens, 3 hidden), to be filled with queries, keys and values without their bias before each call.
+    context: (tokens, hidden), where the answer lies.
     """
-    result = space("context", len(qkv), qkv.shape[1] // 3)
-    for run in row.runs:
-        if SHORTEST <= run.length <= LONGEST:
-            step = max(1, CHUNK // run.length)
-            for begin in range(0, run.count, step):
-                size = min(step, run.count - begin) * run.length
-                tokens = slice(run.start + begin * run.length, run.start + begin * run.length + size)
-                _by_products(qkv[tokens], bias, result[tokens], length=run.length, heads=heads, space=space)
-        else:
-            q, k, v = _split(qkv[run.tokens].add_(bias), run, 3, heads)
-            _heads_last(result[run.tokens], run, heads).copy_(scaled_dot_product_attention(q, k, v))
-    return result
+
+    joint: torch.Tensor
+    context: torch.Tensor
+    heads: int
+    _parts: "tuple[_Products | _Fused, ...]"
+
+    @classmethod
+    def over(cls, row: Row, *, hidden: int, heads: int, space: Space) -> "Attention":
+        """For this row, in `space`: valid until the next one over the same space."""
+        joint, context = space("joint", len(row.ids), 3 * hidden), space("context", len(row.ids), hidden)
+        # All buffers are taken before a view is made, since a larger one lies elsewhere.
+        longest = max((run.length for run in row.runs if SHORTEST <= run.length <= LONGEST), default=0)
+        scores, shares = (space(name, heads * longest * longest) for name in ("scores", "shares"))
+        mixed = space("mixed", max(CHUNK, longest) * hidden)
+        parts: list[_Products | _Fused] = []
+        for run in row.runs:
+            if SHORTEST <= run.length <= LONGEST:
+                for some in run.parts(max(1, CHUNK // run.length)):
+                    parts.append(
+                        _Products.of(some, joint, _heads_last(context[some.tokens], some, heads), mixed, scores, shares)
+                    )
+            else:
+                parts.append(_Fused.of(run, joint, _heads_last(context[run.tokens], run, heads)))
+        return cls(joint=joint, context=context, heads=heads, _parts=tuple(parts))
+
+    def __call__(self, bias: torch.Tensor) -> torch.Tensor:
+        """The context; bias: (3 hidden,) of queries, keys and values.
+
+        That of the keys adds the same to all scores of a query, which changes no share; that of the values adds itself
+        to every mixture, as the shares sum to one.
+        """
+        hidden = self.context.shape[1]
+        of_queries, of_values = bias[:hidden], bias[2 * hidden :].view(self.heads, 1, -1)
+        for part in self._parts:
+            part.queries.add_(of_queries)
+            torch.add(part.mixture(), of_values, out=part.result)
+        return self.context
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Fused:
+    """Sequences of one length through torch's own kernel.
+
+    queries: (tokens, hidden). whole: queries, keys and values as result is, (sequences, heads, length, head size).
+    """
+
+    queries: torch.Tensor
+    whole: tuple[torch.Tensor, ...]
+    result: torch.Tensor
+
+    @classmethod
+    def of(cls, run: Run, joint: torch.Tensor, result: torch.Tensor) -> "_Fused":
+        rows, heads = joint[run.tokens], result.shape[1]
+        hidden = joint.shape[1] // 3
+        return cls(queries=rows[:, :hidden], whole=_split(rows, run, 3, heads), result=result)
+
+    def mixture(self) -> torch.Tensor:
+        queries, keys, values = self.whole
+        return scaled_dot_product_attention(queries, keys, values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sequence:
+    """One sequence's views. queries, values, mixed: (heads, length, head size). keys: (heads, head size, length).
+
+    scores, shares: (heads, length, length), used by one sequence after another.
+    """
+
+    queries: torch.Tensor
+    keys: torch.Tensor
+    values: torch.Tensor
+    scores: torch.Tensor
+    shares: torch.Tensor
+    mixed: torch.Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Products:
+    """Sequences of one length, one after another. queries, result: as in _Fused. mixed: as result, in one piece."""
+
+    queries: torch.Tensor
+    each: tuple[_Sequence, ...]
+    mixed: torch.Tensor
+    result: torch.Tensor
+
+    @classmethod
+    def of(
+        cls,
+        run: Run,
+        joint: torch.Tensor,
+        result: torch.Tensor,
+        mixed: torch.Tensor,
+        scores: torch.Tensor,
+        shares: torch.Tensor,
+    ) -> "_Products":
+        count, heads, length, size = result.shape
+        hidden, stride = heads * size, joint.stride(0)
+        mixed = mixed[: result.numel()].view(result.shape)
+        square = (heads, length, length)
+        scores, shares = (one[: math.prod(square)].view(square) for one in (scores, shares))
+
+        def rows(index: int, third: int) -> torch.Tensor:
+            start = (run.start + index * length) * stride + third * hidden
+            return joint.as_strided((heads, length, size), (size, stride, 1), joint.storage_offset() + start)
+
+        each = tuple(
+            _Sequence(
+                queries=rows(index, 0),
+                keys=rows(index, 1).transpose(1, 2),
+                values=rows(index, 2),
+                scores=scores,
+                shares=shares,
+                mixed=mixed[index],
+            )
+            for index in range(count)
+        )
+        return cls(queries=joint[run.tokens, :hidden], each=each, mixed=mixed, result=result)
+
+    def mixture(self) -> torch.Tensor:
+        scale = self.mixed.shape[3] ** -0.5
+        for one in self.each:
+            one.scores.baddbmm_(one.queries, one.keys, beta=0, alpha=scale)
+            # In place it is half as fast where the length does not fit the vectors.
+            torch.softmax(one.scores, -1, out=one.shares)
+            torch.bmm(one.shares, one.values, out=one.mixed)
+        return self.mixed
 
 
 def attend_runs(qkv: torch.Tensor, row: Row, *, heads: int) -> torch.Tensor:
@@ -66,21 +184,6 @@ def attend_varlen(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, row: Row, *
     q, k, v = (one.reshape(len(one), heads, -1) for one in (q, k, v))
     answer = varlen_attn(q, k, v, queries, row.bounds, longest if whole else 1, longest)
     return cast(torch.Tensor, answer).reshape(len(q), -1)
-
-
-def _by_products(
-    qkv: torch.Tensor, bias: torch.Tensor, result: torch.Tensor, *, length: int, heads: int, space: Space
-) -> None:
-    count, size = len(qkv) // length, result.shape[1] // heads
-    batch = count * heads
-    # Adds the bias, scales the queries and brings each head's rows together, in one pass.
-    q, k, v = torch._transform_bias_rescale_qkv(qkv.view(count, length, -1), bias, heads)
-    scores = space("scores", batch, length, length)
-    torch.bmm(q.view(batch, length, size), k.view(batch, length, size).transpose(1, 2), out=scores)
-    # In place it is half as fast where the length does not fit the vectors.
-    shares = torch.softmax(scores, -1, out=space("shares", batch, length, length))
-    mixed = torch.bmm(shares, v.view(batch, length, size), out=space("mixed", batch, length, size))
-    result.view(count, length, heads, size).copy_(mixed.view(count, heads, length, size).transpose(1, 2))
 
 
 def _split(rows: torch.Tensor, run: Run, parts: int, heads: int) -> tuple[torch.Tensor, ...]:

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from xfer_bench.models.ragged_attention import attend, attend_first, attend_runs, attend_varlen
+from xfer_bench.models.ragged_attention import Attention, attend_first, attend_runs, attend_varlen
 from xfer_bench.models.ragged_layout import Row
-from xfer_bench.models.ragged_products import Layers, Product, Space, product
+from xfer_bench.models.ragged_products import FeedForward, Layers, Product, Space, feed_forward, product
 from xfer_bench.models.ragged_structure import Uncovered, checked, linear, norm
 
 
@@ -20,9 +20,8 @@ class Block:
     inputs: tuple[Product, ...]
     mixed: Product
     after_attention: nn.LayerNorm
-    wide: Product
-    narrow: Product
-    after_wide: nn.LayerNorm
+    feed: FeedForward
+    after_feed: nn.LayerNorm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +39,10 @@ class Bert:
     def __call__(self, row: Row, space: Space) -> torch.Tensor:
         """(sequences, 1, hidden) float32."""
         x = self.embed(row)
+        attend = self._attention(row, x, space)
         for block in self.blocks[:-1]:
-            x = _rest(block, x, self._attended(block, x, row, space), space)
+            (joint,) = block.inputs
+            x = rest(block, x, attend(joint, x))
         last = self.blocks[-1]
         queries, others = last.inputs
         first = x[row.firsts]
@@ -51,25 +52,37 @@ class Bert:
             context = attend_varlen(q, k, v, row, heads=self.heads)
         else:
             context = attend_first(q, kv, row, heads=self.heads)
-        return _rest(last, first, context, space)[:, None]
+        return rest(last, first, context)[:, None]
 
-    def _attended(self, block: Block, x: torch.Tensor, row: Row, space: Space) -> torch.Tensor:
-        (joint,) = block.inputs
+    def _attention(self, row: Row, x: torch.Tensor, space: Space) -> Callable[[Product, torch.Tensor], torch.Tensor]:
+        """What gives the context (tokens, hidden) of x by the joint product of queries, keys and values."""
         if x.device.type == "cpu":
-            return attend(joint.bare(x, space), joint.bias, row, heads=self.heads, space=space)
-        qkv = joint.biased(x)
-        if self._varlen(x):
-            q, k, v = qkv.chunk(3, 1)
+            own = Attention.over(row, hidden=x.shape[1], heads=self.heads, space=space)
+
+            def on_views(joint: Product, x: torch.Tensor) -> torch.Tensor:
+                joint.into(own.joint, x)
+                return own(joint.bias)
+
+            return on_views
+        varlen = self._varlen(x)
+
+        def on_device(joint: Product, x: torch.Tensor) -> torch.Tensor:
+            together = joint.biased(x)
+            if not varlen:
+                return attend_runs(together, row, heads=self.heads)
+            q, k, v = together.chunk(3, 1)
             return attend_varlen(q, k, v, row, heads=self.heads)
-        return attend_runs(qkv, row, heads=self.heads)
+
+        return on_device
 
     def _varlen(self, x: torch.Tensor) -> bool:
         return x.device.type == "cuda" and self.dtype != torch.float32
 
 
-def _rest(block: Block, x: torch.Tensor, context: torch.Tensor, space: Space) -> torch.Tensor:
+def rest(block: Block, x: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+    """What a layer does after its attention."""
     x = block.after_attention(block.mixed.onto(x, context))
-    normed: torch.Tensor = block.after_wide(block.narrow.onto(x, block.wide.activated(x, space)))
+    normed: torch.Tensor = block.after_feed(block.feed.onto(x))
     return normed
 
 
@@ -100,16 +113,15 @@ def distilbert(encoder: Any, dtype: torch.dtype) -> Bert:
     blocks = []
     for layer in layers:
         attention = checked(checked(layer, "TransformerBlock").attention, "DistilBertSelfAttention")
-        wide = checked(layer.ffn, "FFN")
+        feed = checked(layer.ffn, "FFN")
         inputs = [linear(one) for one in (attention.q_lin, attention.k_lin, attention.v_lin)]
         blocks.append(
             Block(
                 inputs=_inputs(inputs, dtype, last=layer is layers[-1]),
                 mixed=product(Layers(linear=(linear(attention.out_lin),)), dtype=dtype),
                 after_attention=norm(layer.sa_layer_norm),
-                wide=product(Layers(linear=(linear(wide.lin1),), activation=wide.activation), dtype=dtype),
-                narrow=product(Layers(linear=(linear(wide.lin2),)), dtype=dtype),
-                after_wide=norm(layer.output_layer_norm),
+                feed=feed_forward(linear(feed.lin1), feed.activation, linear(feed.lin2), dtype=dtype),
+                after_feed=norm(layer.output_layer_norm),
             )
         )
     embeddings = checked(encoder.embeddings, "Embeddings")
@@ -124,11 +136,11 @@ def _block(layer: Any, family: str, dtype: torch.dtype, *, last: bool) -> Block:
         raise Uncovered("attention that is scaled or masked otherwise")
     return Block(
         inputs=_inputs([linear(one) for one in (attention.query, attention.key, attention.value)], dtype, last=last),
-        **feed_forward(layer, family, dtype),
+        **after_inputs(layer, family, dtype),
     )
 
 
-def feed_forward(layer: Any, family: str, dtype: torch.dtype) -> dict[str, Any]:
+def after_inputs(layer: Any, family: str, dtype: torch.dtype) -> dict[str, Any]:
     """All of a Block but its inputs, from a layer that calls its parts as BERT's does."""
     mixed = checked(layer.attention.output, f"{family}SelfOutput")
     wide = checked(layer.intermediate, f"{family}Intermediate")
@@ -136,9 +148,8 @@ def feed_forward(layer: Any, family: str, dtype: torch.dtype) -> dict[str, Any]:
     return {
         "mixed": product(Layers(linear=(linear(mixed.dense),)), dtype=dtype),
         "after_attention": norm(mixed.LayerNorm),
-        "wide": product(Layers(linear=(linear(wide.dense),), activation=wide.intermediate_act_fn), dtype=dtype),
-        "narrow": product(Layers(linear=(linear(narrow.dense),)), dtype=dtype),
-        "after_wide": norm(narrow.LayerNorm),
+        "feed": feed_forward(linear(wide.dense), wide.intermediate_act_fn, linear(narrow.dense), dtype=dtype),
+        "after_feed": norm(narrow.LayerNorm),
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers.models.deberta_v2.modeling_deberta_v2 import build_relative_position
 
-from xfer_bench.models.ragged_bert import Block, feed_forward
+from xfer_bench.models.ragged_bert import Block, after_inputs, rest
 from xfer_bench.models.ragged_layout import Row, Run
 from xfer_bench.models.ragged_products import Layers, Space, product
 from xfer_bench.models.ragged_structure import Uncovered, checked, linear, norm
@@ -56,7 +56,7 @@ class Deberta:
     furthest: int
     scale: float
 
-    def __call__(self, row: Row, space: Space) -> torch.Tensor:
+    def __call__(self, row: Row, space: Space) -> torch.Tensor:  # noqa: ARG002 - as every Encoder
         """(sequences, 1, hidden) float32."""
         x = self.embed(row)
         windows = {run.length: self._window(run.length, x) for run in row.runs}
@@ -71,8 +71,7 @@ class Deberta:
             for run in row.runs:
                 place, queries = (run.sequences, 1) if only_first else (run.tokens, run.length)
                 context[place] = self._attended(qkv[run.tokens], run, windows[run.length], relative, queries)
-            x = block.after_attention(block.mixed.onto(x, context))
-            x = block.after_wide(block.narrow.onto(x, block.wide.activated(x, space)))
+            x = rest(block, x, context)
         return x[:, None]
 
     def _window(self, length: int, like: torch.Tensor) -> Window:
@@ -142,7 +141,7 @@ def _layer(layer: Any, positions: torch.Tensor | None, scale: float, dtype: torc
             from_position=projected("p2c", "pos_query_proj", "query_proj", scale),
         )
     inputs = tuple(linear(one) for one in (attention.query_proj, attention.key_proj, attention.value_proj))
-    block = Block(inputs=(product(Layers(linear=inputs), dtype=dtype),), **feed_forward(layer, "DebertaV2", dtype))
+    block = Block(inputs=(product(Layers(linear=inputs), dtype=dtype),), **after_inputs(layer, "DebertaV2", dtype))
     return block, relative
 
 

@@ -34,7 +34,9 @@ class Lanes:
         together = Barrier(count)
 
         def alone() -> None:
-            # The number holds for the thread that sets it; the barrier sees that each of them does.
+            # Asking comes first: a thread that never asked takes the number of the process at its first operation,
+            # whatever it was told before. The barrier sees that each of them does.
+            torch.get_num_threads()
             torch.set_num_threads(1)
             together.wait()
 

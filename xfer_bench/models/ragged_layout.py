@@ -1,6 +1,6 @@
 """Sequences of different lengths one after another in one row of tokens, sorted so that equal lengths lie together."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,16 @@ class Run:
     def sequences(self) -> slice:
         """Where the run's sequences lie."""
         return slice(self.first, self.first + self.count)
+
+    def parts(self, count: int) -> Iterator["Run"]:
+        """The run in pieces of at most so many sequences."""
+        for begin in range(0, self.count, count):
+            yield Run(
+                start=self.start + begin * self.length,
+                first=self.first + begin,
+                count=min(count, self.count - begin),
+                length=self.length,
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,9 @@
 """Matrix products with a layer's weights, as fast as the device allows; the weights are prepared once.
 
 What pays was measured on two AVX-512 cores at the starter's shape (2,048 tokens; hidden 384, feed-forward 1,536):
-buffers that are kept between batches (fresh memory for the feed-forward's result can double its time); the bias of
-the wide product as more columns of its weights, since adding it first is another pass over 12 MB (4 % of a layer);
-adding onto the residual inside the product; weights packed ahead of time in bf16 (3 %).
+buffers that are kept between batches (fresh memory for a wide result can double its time), adding onto the residual
+inside the product, and for the feed-forward oneDNN with weights packed ahead, which adds the bias and applies GELU
+before the result leaves the core (4 % of a layer). In float32 the other products are faster by plain `mm`.
 """
 
 from dataclasses import dataclass, field
@@ -14,8 +14,8 @@ from torch import nn
 from torch.nn import functional
 from transformers.activations import GELUActivation
 
-# Columns added for the bias, all but one of them zeros: with an odd number of columns a product is a tenth slower.
-_COLUMNS = 4
+# Rows that oneDNN lays the packed weights out for; any number may come.
+_ROWS = 2048
 
 
 class Space:
@@ -43,25 +43,28 @@ class Product(Protocol):
     def bias(self) -> torch.Tensor:
         """(outputs,) float32."""
 
-    def bare(self, x: torch.Tensor, space: Space) -> torch.Tensor:
-        """Without the bias, (rows, outputs); may lie in `space`."""
+    def into(self, result: torch.Tensor, x: torch.Tensor) -> None:
+        """Without the bias, written over the float32 result of (rows, outputs)."""
 
     def biased(self, x: torch.Tensor) -> torch.Tensor:
         """With the bias, in memory of its own."""
-
-    def activated(self, x: torch.Tensor, space: Space) -> torch.Tensor:
-        """With the bias, through the activation, in whatever type `onto` takes; may lie in `space`."""
 
     def onto(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Added, bias included, to the float32 residual; which may be changed in place."""
 
 
+class FeedForward(Protocol):
+    """A wide product, its activation, and a narrow product back to the width that came."""
+
+    def onto(self, x: torch.Tensor) -> torch.Tensor:
+        """Their result for the float32 x of (rows, hidden), added to x; which may be changed in place."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Layers:
-    """Which linear layers one product stands for, stacked, and what follows them."""
+    """The linear layers that one product stands for, stacked."""
 
     linear: tuple[nn.Linear, ...]
-    activation: nn.Module | None = None
 
     def stacked(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Their weights (outputs, inputs) and biases as one."""
@@ -79,150 +82,138 @@ class Layers:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Float32Product:
-    """On a CPU in float32.
+class PlainProduct:
+    """By torch's own product, in the weights' type, wherever they lie.
 
-    wide: (outputs, inputs + some) with the bias in the first column that is added, where an activation follows.
+    rounded: the bias in the weights' type.
     """
 
     weight: torch.Tensor
-    bias: torch.Tensor
-    activation: nn.Module | None
-    wide: torch.Tensor = field(repr=False)
-
-    @classmethod
-    def of(cls, layers: Layers) -> "Float32Product":
-        """Prepared; the layers go on working, with weights that are views of these."""
-        weight, bias = layers.stacked()
-        wide = weight[:0]
-        if layers.activation is not None:
-            outputs, inputs = weight.shape
-            held = weight.new_zeros(outputs, inputs + _COLUMNS)
-            held[:, :inputs] = weight
-            held[:, inputs] = bias
-            wide, weight = held, held[:, :inputs]
-        layers.lend(weight)
-        return cls(weight=weight, bias=bias, activation=layers.activation, wide=wide)
-
-    def bare(self, x: torch.Tensor, space: Space) -> torch.Tensor:
-        """See Product."""
-        return torch.mm(x, self.weight.t(), out=space("bare", len(x), len(self.weight)))
-
-    def biased(self, x: torch.Tensor) -> torch.Tensor:
-        """See Product."""
-        return torch.addmm(self.bias, x, self.weight.t())
-
-    def activated(self, x: torch.Tensor, space: Space) -> torch.Tensor:
-        """See Product."""
-        rows, inputs = x.shape
-        wide = space("wide", rows, inputs + _COLUMNS)
-        wide[:, :inputs] = x
-        wide[:, inputs:] = 1.0
-        y = torch.mm(wide, self.wide.t(), out=space("activated", rows, len(self.weight)))
-        return _activate(y, self.activation)
-
-    def onto(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """See Product."""
-        return residual.add_(self.bias).addmm_(x, self.weight.t())
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bfloat16Product:
-    """On a CPU in bf16, summed in float32: oneDNN's product with weights packed ahead, GELU inside it."""
-
-    packed: torch.Tensor = field(repr=False)
     rounded: torch.Tensor
     bias: torch.Tensor
-    activation: nn.Module | None
 
     @classmethod
-    def of(cls, layers: Layers) -> "Bfloat16Product":
-        """Prepared. Raises RuntimeError or AttributeError where torch has no such product."""
-        weight, bias = layers.stacked()
-        packed = torch.ops.mkldnn._reorder_linear_weight(weight.bfloat16(), _ROWS)
-        return cls(packed=packed, rounded=bias.bfloat16(), bias=bias, activation=layers.activation)
-
-    def bare(self, x: torch.Tensor, space: Space) -> torch.Tensor:
-        """See Product."""
-        y = self._product(x, None)
-        return space("bare", *y.shape).copy_(y)
-
-    def biased(self, x: torch.Tensor) -> torch.Tensor:
-        """See Product."""
-        return self._product(x, self.rounded).float()
-
-    def activated(self, x: torch.Tensor, space: Space) -> torch.Tensor:  # noqa: ARG002 - oneDNN makes the result
-        """See Product."""
-        if is_gelu(self.activation):
-            return self._product(x, self.rounded, "gelu")
-        return _activate(self._product(x, self.rounded), self.activation)
-
-    def onto(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """See Product."""
-        return residual.add_(self._product(x, self.rounded))
-
-    def _product(self, x: torch.Tensor, bias: torch.Tensor | None, then: str = "none") -> torch.Tensor:
-        y: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x.bfloat16(), self.packed, bias, then, [], "none")
-        return y
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeviceProduct:
-    """On an accelerator, in the weights' type; the activation is exact GELU's own kernel or the model's."""
-
-    weight: torch.Tensor
-    rounded: torch.Tensor
-    bias: torch.Tensor
-    activation: nn.Module | None
-
-    @classmethod
-    def of(cls, layers: Layers, dtype: torch.dtype) -> "DeviceProduct":
-        """Prepared; in float32 the layers' own weights become views of these."""
+    def of(cls, layers: Layers, dtype: torch.dtype) -> "PlainProduct":
+        """Prepared; in float32 the layers' own weights become views of these, and the layers go on working."""
         weight, bias = layers.stacked()
         if dtype == torch.float32:
             layers.lend(weight)
-        return cls(weight=weight.to(dtype), rounded=bias.to(dtype), bias=bias, activation=layers.activation)
+        return cls(weight=weight.to(dtype), rounded=bias.to(dtype), bias=bias)
 
-    def bare(self, x: torch.Tensor, space: Space) -> torch.Tensor:  # noqa: ARG002 - the device keeps its own memory
+    def into(self, result: torch.Tensor, x: torch.Tensor) -> None:
         """See Product."""
-        return functional.linear(x.to(self.weight.dtype), self.weight)
+        if self.weight.dtype == torch.float32:
+            torch.mm(x, self.weight.t(), out=result)
+        else:
+            result.copy_(functional.linear(x.to(self.weight.dtype), self.weight))
 
     def biased(self, x: torch.Tensor) -> torch.Tensor:
         """See Product; in the weights' type."""
         return functional.linear(x.to(self.weight.dtype), self.weight, self.rounded)
 
-    def activated(self, x: torch.Tensor, space: Space) -> torch.Tensor:  # noqa: ARG002 - the device keeps its own memory
-        """See Product."""
-        return _activate(self.biased(x), self.activation)
-
     def onto(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """See Product."""
+        if self.weight.dtype == torch.float32:
+            return residual.add_(self.bias).addmm_(x, self.weight.t())
         return residual.add_(self.biased(x))
 
 
-# Rows that oneDNN lays the packed weights out for; any number may come.
-_ROWS = 2048
+@dataclass(frozen=True, kw_only=True)
+class PackedProduct:
+    """On a CPU by oneDNN with weights that are packed ahead: in bf16, summed in float32, or in float32."""
+
+    packed: torch.Tensor = field(repr=False)
+    rounded: torch.Tensor
+    bias: torch.Tensor
+
+    @classmethod
+    def of(cls, layers: Layers, dtype: torch.dtype) -> "PackedProduct":
+        """Prepared beside the layers' own weights. Raises RuntimeError or AttributeError where torch cannot."""
+        weight, bias = layers.stacked()
+        packed = torch.ops.mkldnn._reorder_linear_weight(weight.to(dtype), _ROWS)
+        return cls(packed=packed, rounded=bias.to(dtype), bias=bias)
+
+    def into(self, result: torch.Tensor, x: torch.Tensor) -> None:
+        """See Product."""
+        result.copy_(self.times(x, None))
+
+    def biased(self, x: torch.Tensor) -> torch.Tensor:
+        """See Product."""
+        return self.times(x, self.rounded).float()
+
+    def onto(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """See Product."""
+        if self.rounded.dtype == torch.float32:
+            added: torch.Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, residual, self.packed, self.bias, "add")
+            return added
+        return residual.add_(self.times(x, self.rounded))
+
+    def times(self, x: torch.Tensor, bias: torch.Tensor | None, then: str = "none") -> torch.Tensor:
+        """(rows, outputs) in the weights' type, after what comes then: "none" or "gelu"."""
+        x = x.to(self.rounded.dtype)
+        y: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed, bias, then, [], "none")
+        return y
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlainFeedForward:
+    """By torch's own products; the activation is exact GELU's own kernel or the model's."""
+
+    wide: PlainProduct
+    narrow: PlainProduct
+    activation: nn.Module
+
+    def onto(self, x: torch.Tensor) -> torch.Tensor:
+        """See FeedForward."""
+        return self.narrow.onto(x, _activated(self.wide.biased(x), self.activation))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackedFeedForward:
+    """On a CPU by oneDNN, exact GELU inside the wide product; other activations are the model's own."""
+
+    wide: PackedProduct
+    narrow: PackedProduct
+    activation: nn.Module
+
+    def onto(self, x: torch.Tensor) -> torch.Tensor:
+        """See FeedForward."""
+        if is_gelu(self.activation):
+            return self.narrow.onto(x, self.wide.times(x, self.wide.rounded, "gelu"))
+        return self.narrow.onto(x, _activated(self.wide.times(x, self.wide.rounded), self.activation))
 
 
 def product(layers: Layers, *, dtype: torch.dtype) -> Product:
     """The fastest product that torch has where the layers' weights lie."""
-    if layers.linear[0].weight.device.type != "cpu":
-        return DeviceProduct.of(layers, dtype)
-    return Float32Product.of(layers) if dtype == torch.float32 else Bfloat16Product.of(layers)
+    if dtype != torch.float32 and _by_onednn(layers):
+        return PackedProduct.of(layers, dtype)
+    return PlainProduct.of(layers, dtype)
 
 
-def is_gelu(activation: nn.Module | None) -> bool:
+def feed_forward(wide: nn.Linear, activation: nn.Module, narrow: nn.Linear, *, dtype: torch.dtype) -> FeedForward:
+    """The fastest feed-forward that torch has where the weights lie. On a CPU its weights are in memory twice."""
+    into, back = Layers(linear=(wide,)), Layers(linear=(narrow,))
+    if _by_onednn(into):
+        into_packed, back_packed = PackedProduct.of(into, dtype), PackedProduct.of(back, dtype)
+        return PackedFeedForward(wide=into_packed, narrow=back_packed, activation=activation)
+    into_plain, back_plain = PlainProduct.of(into, dtype), PlainProduct.of(back, dtype)
+    return PlainFeedForward(wide=into_plain, narrow=back_plain, activation=activation)
+
+
+def _by_onednn(layers: Layers) -> bool:
+    return layers.linear[0].weight.device.type == "cpu" and torch.backends.mkldnn.is_available()
+
+
+def is_gelu(activation: nn.Module) -> bool:
     """Whether it is the exact GELU, not an approximation by tanh."""
     if type(activation) is nn.GELU:
         return activation.approximate == "none"
     return type(activation) is GELUActivation and activation.act is functional.gelu
 
 
-def _activate(y: torch.Tensor, activation: nn.Module | None) -> torch.Tensor:
+def _activated(y: torch.Tensor, activation: nn.Module) -> torch.Tensor:
     if is_gelu(activation):
         torch.ops.aten.gelu_(y)
-        return y
-    if activation is None:
         return y
     result: torch.Tensor = activation(y)
     return result
