@@ -15,10 +15,14 @@ from transformers import (
     PreTrainedModel,
 )
 
-from xfer_bench.models import starter
+from xfer_bench.models import ragged_attention, starter
 from xfer_bench.models.heads import with_fresh_head
 from xfer_bench.models.precision import Precision, autocast
 from xfer_bench.models.ragged import Batch, Forward, forward_of
+from xfer_bench.models.ragged_attention import Attention
+from xfer_bench.models.ragged_lanes import Lanes
+from xfer_bench.models.ragged_layout import Row
+from xfer_bench.models.ragged_products import Space
 from xfer_bench.tasks.nli import NLI
 
 CPU = torch.device("cpu")
@@ -202,6 +206,51 @@ def test_cores_that_share_a_batch_change_nothing(kind: str) -> None:
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+def test_each_core_computes_by_itself() -> None:
+    def used(lane: int, size: int) -> tuple[int, int]:
+        # Large enough to be shared out, were there anyone to share with.
+        torch.ones(size).exp_()
+        return lane, torch.get_num_threads()
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        lanes = Lanes.open()
+        assert sorted(lanes.map(used, [1_000_000] * 3)) == [(0, 1), (1, 1), (2, 1)]
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_attention_is_torchs_own_at_every_length() -> None:
+    lengths = (257, ragged_attention.LONGEST, 60, 60, 60, 60, 60, 17, 17, ragged_attention.SHORTEST, 15, 1)
+    hidden, heads = 24, 3
+    row = Row.of(torch.zeros(sum(lengths), dtype=torch.int64), None, lengths)
+    joint = torch.randn(sum(lengths), 3 * hidden, generator=torch.Generator().manual_seed(0))
+    bias = torch.randn(3 * hidden, generator=torch.Generator().manual_seed(1))
+    expected = []
+    for part in (joint + bias).split(list(lengths)):
+        q, k, v = part.view(len(part), 3, heads, -1).permute(1, 2, 0, 3)
+        expected.append(nn.functional.scaled_dot_product_attention(q, k, v).transpose(0, 1).reshape(len(part), hidden))
+    space = Space()
+    for _ in range(2):
+        # The second time over buffers that are there already, and hold something.
+        attention = Attention.over(row, hidden=hidden, heads=heads, space=space)
+        attention.joint.copy_(joint)
+        torch.testing.assert_close(attention(bias), torch.cat(expected), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_without_onednn_torchs_own_products_serve(monkeypatch: pytest.MonkeyPatch, precision: Precision) -> None:
+    model, batch = tiny("bert"), sequences(LENGTHS, types=True)
+    expected = forward_of(model, precision=precision, device=CPU, pad_id=PAD)(batch)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    forward = forward_of(tiny("bert"), precision=precision, device=CPU, pad_id=PAD)
+    assert forward.path == "packed", forward.reason
+    allowed = 1e-5 if precision == "fp32" else 0.05
+    torch.testing.assert_close(forward(batch), expected, rtol=0, atol=allowed)
 
 
 @pytest.mark.parametrize(
