@@ -113,6 +113,24 @@ def test_a_damaged_file_is_named_in_one_line(tmp_path: Path, damage: bytes) -> N
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("column", "value"), [("label", 2), ("label", -1), ("prediction", 7)])
+def test_an_answer_that_no_score_stands_for_is_named(tmp_path: Path, column: str, value: int) -> None:
+    results = Results(tmp_path)
+    predictions = make_predictions()
+    results.add(predictions)
+    (path, *_) = results.files()
+    changed = pl.read_parquet(path)
+    item, scores = changed["item"][1], len(changed["scores"][1])
+    changed = changed.with_columns(
+        pl.when(pl.int_range(pl.len()) == 1).then(pl.lit(value, pl.Int32)).otherwise(pl.col(column)).alias(column)
+    )
+    changed.write_parquet(path)
+    with pytest.raises(
+        ResultsError, match=f"the {column} of item '{item}' .* is {value}; .* between 0 and {scores - 1}"
+    ):
+        results.predictions()
+
+
 def test_a_truncated_file_is_named(tmp_path: Path) -> None:
     results = Results(tmp_path)
     results.add(make_predictions())

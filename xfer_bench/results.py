@@ -121,6 +121,7 @@ class Results:
         frame = read_tables(files, PREDICTIONS)
         if frame.is_empty():
             raise ResultsError(f"no predictions in {self.folder}: its {len(files)} files have no rows")
+        _check_answers(frame, self.folder)
         return frame
 
     def stages(self) -> pl.DataFrame:
@@ -209,6 +210,19 @@ class Results:
     @property
     def _contrasts(self) -> Path:
         return self.folder / "contrasts.parquet"
+
+
+def _check_answers(predictions: pl.DataFrame, folder: Path) -> None:
+    """Refuse labels and predictions that no score stands for: they would count as wrong. Raises ResultsError."""
+    for name in ("label", "prediction"):
+        allowed = pl.col("scores").list.len()
+        wrong = predictions.filter((pl.col(name) < 0) | (pl.col(name) >= allowed)).head(1)
+        if len(wrong):
+            row = wrong.row(0, named=True)
+            raise ResultsError(
+                f"{folder}: the {name} of item {row['item']!r} ({row['task']}, {row['language']}, {row['run']}) is "
+                f"{row[name]}; with {len(row['scores'])} scores it lies between 0 and {len(row['scores']) - 1}"
+            )
 
 
 def rows_of_run(run: str, files: Iterable[Path]) -> pl.DataFrame:
