@@ -49,15 +49,11 @@ class Product(Protocol):
     def biased(self, x: torch.Tensor) -> torch.Tensor:
         """With the bias, in memory of its own."""
 
+    def activated(self, x: torch.Tensor, activation: nn.Module) -> torch.Tensor:
+        """With the bias, through the activation, in whatever type `onto` takes."""
+
     def onto(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Added, bias included, to the float32 residual; which may be changed in place."""
-
-
-class FeedForward(Protocol):
-    """A wide product, its activation, and a narrow product back to the width that came."""
-
-    def onto(self, x: torch.Tensor) -> torch.Tensor:
-        """Their result for the float32 x of (rows, hidden), added to x; which may be changed in place."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +107,12 @@ class PlainProduct:
         """See Product; in the weights' type."""
         return functional.linear(x.to(self.weight.dtype), self.weight, self.rounded)
 
+    def activated(self, x: torch.Tensor, activation: nn.Module) -> torch.Tensor:
+        """See Product; by exact GELU's own kernel, or the model's activation."""
+        y = self.biased(x)
+        result: torch.Tensor = torch.ops.aten.gelu_(y) if _is_gelu(activation) else activation(y)
+        return result
+
     def onto(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """See Product."""
         if self.weight.dtype == torch.float32:
@@ -141,6 +143,13 @@ class PackedProduct:
         """See Product."""
         return self.times(x, self.rounded).float()
 
+    def activated(self, x: torch.Tensor, activation: nn.Module) -> torch.Tensor:
+        """See Product; exact GELU inside the product, other activations are the model's own."""
+        if _is_gelu(activation):
+            return self.times(x, self.rounded, "gelu")
+        result: torch.Tensor = activation(self.times(x, self.rounded))
+        return result
+
     def onto(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """See Product."""
         if self.rounded.dtype == torch.float32:
@@ -156,31 +165,16 @@ class PackedProduct:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlainFeedForward:
-    """By torch's own products; the activation is exact GELU's own kernel or the model's."""
+class FeedForward:
+    """A wide product, its activation, and a narrow product back to the width that came."""
 
-    wide: PlainProduct
-    narrow: PlainProduct
+    wide: Product
+    narrow: Product
     activation: nn.Module
 
     def onto(self, x: torch.Tensor) -> torch.Tensor:
-        """See FeedForward."""
-        return self.narrow.onto(x, _activated(self.wide.biased(x), self.activation))
-
-
-@dataclass(frozen=True, kw_only=True)
-class PackedFeedForward:
-    """On a CPU by oneDNN, exact GELU inside the wide product; other activations are the model's own."""
-
-    wide: PackedProduct
-    narrow: PackedProduct
-    activation: nn.Module
-
-    def onto(self, x: torch.Tensor) -> torch.Tensor:
-        """See FeedForward."""
-        if is_gelu(self.activation):
-            return self.narrow.onto(x, self.wide.times(x, self.wide.rounded, "gelu"))
-        return self.narrow.onto(x, _activated(self.wide.times(x, self.wide.rounded), self.activation))
+        """Their result for the float32 x of (rows, hidden), added to x; which may be changed in place."""
+        return self.narrow.onto(x, self.wide.activated(x, self.activation))
 
 
 def product(layers: Layers, *, dtype: torch.dtype) -> Product:
@@ -193,27 +187,16 @@ def product(layers: Layers, *, dtype: torch.dtype) -> Product:
 def feed_forward(wide: nn.Linear, activation: nn.Module, narrow: nn.Linear, *, dtype: torch.dtype) -> FeedForward:
     """The fastest feed-forward that torch has where the weights lie. On a CPU its weights are in memory twice."""
     into, back = Layers(linear=(wide,)), Layers(linear=(narrow,))
-    if _by_onednn(into):
-        into_packed, back_packed = PackedProduct.of(into, dtype), PackedProduct.of(back, dtype)
-        return PackedFeedForward(wide=into_packed, narrow=back_packed, activation=activation)
-    into_plain, back_plain = PlainProduct.of(into, dtype), PlainProduct.of(back, dtype)
-    return PlainFeedForward(wide=into_plain, narrow=back_plain, activation=activation)
+    kind = PackedProduct if _by_onednn(into) else PlainProduct
+    return FeedForward(wide=kind.of(into, dtype), narrow=kind.of(back, dtype), activation=activation)
 
 
 def _by_onednn(layers: Layers) -> bool:
     return layers.linear[0].weight.device.type == "cpu" and torch.backends.mkldnn.is_available()
 
 
-def is_gelu(activation: nn.Module) -> bool:
+def _is_gelu(activation: nn.Module) -> bool:
     """Whether it is the exact GELU, not an approximation by tanh."""
     if type(activation) is nn.GELU:
         return activation.approximate == "none"
     return type(activation) is GELUActivation and activation.act is functional.gelu
-
-
-def _activated(y: torch.Tensor, activation: nn.Module) -> torch.Tensor:
-    if is_gelu(activation):
-        torch.ops.aten.gelu_(y)
-        return y
-    result: torch.Tensor = activation(y)
-    return result
