@@ -38,6 +38,9 @@ print(json.dumps({"failed": done.failed, "sequences": sum(one.sequences for one 
 INNER = 16_384
 # Bytes of one activation of a whole batch between the two halves of a layer, float32.
 LARGEST_ACTIVATION = CPU_TOKENS * INNER * 4
+# A whole batch lacks a quarter of it, half a batch has as much to spare. Nearer to either, an allocation may leave less
+# than the half megabyte in which oneDNN compiles a kernel: after that it refuses every later one, or ends the process.
+ROOM = LARGEST_ACTIVATION * 3 // 4
 
 
 @pytest.fixture(scope="module")
@@ -80,13 +83,13 @@ def test_real_want_of_memory_is_survived_by_halving_and_remembered(mirror: Path,
     small = Place(mirror=mirror, checkpoints=(wide,), folder=tmp_path / "small")
     expected = small.evaluate(batch_tokens=64).predictions()
     place = Place(mirror=mirror, checkpoints=(wide,), folder=tmp_path / "cramped")
-    answer = cramped(mirror, wide, place.folder, room=LARGEST_ACTIVATION // 2)
+    answer = cramped(mirror, wide, place.folder, room=ROOM)
     assert answer == {"failed": [], "sequences": 2 * len(expected)}
     assert same(place.results, expected)
     with place.opened() as store:
         budget = budget_for(found(wide), store, precision="fp32", wanted=None, devices=["cpu"])
         assert store.index.get(f"budget:{budget.name}") == str(budget.tokens)
-        # What holds half of an activation holds no whole batch of them, and small ones were no trouble.
+        # A whole batch's activation did not fit, and small ones were no trouble.
         assert 64 <= budget.tokens <= CPU_TOKENS // 2
         # Whoever asks for a number gets it.
         assert budget_for(found(wide), store, precision="fp32", wanted=500, devices=["cpu"]).tokens == 500

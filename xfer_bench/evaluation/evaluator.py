@@ -17,11 +17,10 @@ Scores = NDArray[np.float32]
 
 # What torch raises on a model or an input that it cannot compute.
 _UNSUITED = (RuntimeError, MemoryError, LookupError, ValueError)
+# How oneDNN words it; one that once found no memory to compile a kernel may refuse every later one of its process.
+_NO_KERNEL = "could not create a primitive"
 # How allocators word it: torch's on a CPU and on CUDA, C++'s, cuBLAS's, and oneDNN's.
-_NO_MEMORY = (
-    *("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "alloc_failed"),
-    "could not create a primitive",
-)
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "alloc_failed", _NO_KERNEL)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -138,6 +137,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 def _refusal(name: str, error: BaseException, what: str, device: torch.device) -> CheckpointError:
     if _is_out_of_memory(error):
-        return CheckpointError(f"{name}: the memory of {device} does not suffice for {what}")
+        hint = "; run it again with a smaller --batch-tokens" if _NO_KERNEL in str(error) else ""
+        return CheckpointError(f"{name}: the memory of {device} does not suffice for {what}{hint}")
     line = next((one.strip() for one in str(error).splitlines() if one.strip()), type(error).__name__)
     return CheckpointError(f"{name}: cannot be scored on {device}: {line}")
