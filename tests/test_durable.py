@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from xfer_bench.durable import leftover_prefix, publish, whole_folder, write_bytes, write_json
+from xfer_bench.durable import (
+    check_writable,
+    leftover_prefix,
+    publish,
+    whole_folder,
+    write_bytes,
+    write_json,
+    write_together,
+)
 
 
 class Stop(Exception):  # noqa: N818
@@ -31,6 +39,32 @@ def test_a_write_that_fails_leaves_the_old_content_and_no_draft(tmp_path: Path) 
     with pytest.raises(OSError, match="there"):
         write_bytes(tmp_path / "there", b"new")
     assert names(tmp_path) == {"there", "inside"}
+
+
+def test_files_are_written_together_or_not_at_all(tmp_path: Path) -> None:
+    first, second = tmp_path / "a" / "first", tmp_path / "b" / "second"
+    write_together({first: b"old", second: b"old"})
+    second.unlink()
+    second.mkdir()
+    with pytest.raises(OSError, match="it is no file") as told:
+        write_together({first: b"new", second: b"new"})
+    assert told.value.filename == str(second)
+    assert first.read_bytes() == b"old"
+    assert names(tmp_path) == {"a", "first", "b", "second"}
+    second.rmdir()
+    write_together({first: b"new", second: b"new"})
+    assert first.read_bytes() == second.read_bytes() == b"new"
+
+
+def test_a_file_that_could_be_written_is_not_begun(tmp_path: Path) -> None:
+    check_writable(tmp_path / "a" / "b" / "file", tmp_path / "other", Path("/dev/null"))
+    assert names(tmp_path) == set()
+    (tmp_path / "file").touch()
+    for place in (tmp_path, tmp_path / "file" / "below"):
+        with pytest.raises(OSError) as told:  # noqa: PT011 (the words are the system's)
+            check_writable(tmp_path / "other", place)
+        assert told.value.filename == str(place)
+    assert names(tmp_path) == {"file"}
 
 
 def test_json_is_readable_and_refuses_what_is_no_number(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 """Files and folders that are there whole or not at all, also after a crash: draft, flush, rename."""
 
+import errno
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,55 @@ def write_bytes(path: Path, payload: bytes) -> None:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
         raise
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Write all of these files or none: drafts first, which get their names once each is there.
+
+    Only a crash between two renames, which take no time, leaves some. Raises OSError with the file's name.
+    """
+    drafts: dict[Path, Path] = {}
+    try:
+        for path, payload in files.items():
+            with _naming(path):
+                target = path.resolve()
+                if target.exists() and not target.is_file():
+                    raise OSError(errno.EINVAL, "it is no file")
+                drafts[path] = target.with_name(f".{path.name}.{os.getpid()}.new")
+                write_bytes(drafts[path], payload)
+        check_writable(*files)
+        for path, draft in drafts.items():
+            with _naming(path):
+                draft.replace(path.resolve())
+    finally:
+        for draft in drafts.values():
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+
+
+def check_writable(*paths: Path) -> None:
+    """Refuse files that cannot be written, before the work for them is done; leaves nothing behind.
+
+    What is there already has to be a file that may be changed, or no file, as a pipe, which is written to as it is.
+    Raises OSError with the file's name.
+    """
+    for path in paths:
+        made: list[Path] = []
+        try:
+            with _naming(path):
+                target = path.resolve()
+                if target.is_dir():
+                    raise OSError(errno.EISDIR, "it is a folder")
+                if target.exists() and not os.access(target, os.W_OK):
+                    raise OSError(errno.EACCES, "it may not be changed")
+                if target.is_file() or not target.exists():
+                    made = [one for one in target.parents if not one.exists()]
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    tempfile.NamedTemporaryFile(dir=target.parent, prefix=".").close()
+        finally:
+            for one in made:
+                with suppress(OSError):
+                    one.rmdir()
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -73,6 +123,17 @@ def publish(draft: Path, target: Path) -> None:
 def leftover_prefix(target: Path) -> str:
     """How the names of unfinished drafts of this target begin."""
     return f".{target.name}."
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors name the file that was asked for, not a draft of it or a folder above it."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from None
+    except RuntimeError as error:  # a loop of links, before Python 3.13
+        raise OSError(errno.ELOOP, str(error), str(path)) from None
 
 
 def _sync(path: Path) -> None:

@@ -2,13 +2,14 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
 import polars as pl
 
-from xfer_bench.durable import write_bytes
+from xfer_bench import durable
 from xfer_bench.errors import ResultsError
 from xfer_bench.frames import Columns, conform
 
@@ -38,11 +39,10 @@ def read_tables(files: Iterable[Path], columns: Columns) -> pl.DataFrame:
     if not paths:
         return pl.DataFrame(schema=columns)
     try:
-        frame = pl.scan_parquet(paths, glob=False).collect()
-    except (pl.exceptions.PolarsError, OSError):
+        return conform(pl.scan_parquet(paths, glob=False).collect(), columns)
+    except (pl.exceptions.PolarsError, OSError, ResultsError):
         # File by file is slower, and says which one is damaged; whole files of other versions are brought in line.
-        frame = pl.concat([read_table(path, columns) for path in paths])
-    return conform(frame, columns)
+        return pl.concat([read_table(path, columns) for path in paths])
 
 
 def write_table(path: Path, frame: pl.DataFrame, *, marks: Mapping[str, str] | None = None) -> None:
@@ -58,10 +58,20 @@ def write_table(path: Path, frame: pl.DataFrame, *, marks: Mapping[str, str] | N
 
 def write_whole(path: Path, payload: bytes) -> None:
     """Write a file of results, whole or not at all. Raises ResultsError when it cannot be written."""
-    try:
-        write_bytes(path, payload)
-    except OSError as error:
-        raise ResultsError(f"cannot write {path}: {error.strerror or error}") from None
+    with _refusing(path):
+        durable.write_bytes(path, payload)
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Write all of these files or none. Raises ResultsError, naming the one that cannot be written."""
+    with _refusing():
+        durable.write_together(files)
+
+
+def check_writable(*paths: Path) -> None:
+    """Refuse files that cannot be written, before the work for them is done. Raises ResultsError, naming the first."""
+    with _refusing():
+        durable.check_writable(*paths)
 
 
 def marks_of(path: Path) -> dict[str, str]:
@@ -76,6 +86,14 @@ def file_name(parts: Iterable[object]) -> str:
     """Two runs may get one name, by odd characters or by length: they then share a file, since files are merged."""
     name = re.sub(r"[^A-Za-z0-9._+=-]+", "_", "-".join(map(str, parts))).strip("._")
     return f"{name[:_LONGEST_NAME] or 'predictions'}.parquet"
+
+
+@contextmanager
+def _refusing(path: Path | None = None) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ResultsError(f"cannot write {path or error.filename}: {error.strerror or error}") from None
 
 
 def _first_line(error: Exception) -> str:

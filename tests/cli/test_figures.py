@@ -31,6 +31,27 @@ def test_only_the_figures_asked_for_in_the_formats_asked_for(shell: Shell) -> No
     assert found == {f"{name}.{kind}" for name in ("seeds", "ranking") for kind in ("svg", "csv", "txt")}
 
 
+def test_a_place_that_cannot_be_written_is_refused_before_any_result_is_read(shell: Shell) -> None:
+    (shell.folder / "file").touch()
+    for place in ("file", "file/below", "/proc/nowhere"):
+        assert f"cannot write {place}/gain_heatmap.pdf: " in shell.refused("figures", "no-results", "-o", place)
+    assert "no figure named 'heatmap'" in shell.refused("figures", "no-results", "--only", "heatmap")
+    assert {path.name for path in shell.folder.iterdir()} == {"file", "results"}
+
+
+def test_where_one_file_cannot_be_written_the_old_figures_stay(shell: Shell) -> None:
+    few = ("--only", "ranking,seeds", "--format", "svg", "--resamples", "100")
+    shell.said("figures", *few)
+    folder = shell.folder / "figures"
+    (folder / "seeds.svg").unlink()
+    (folder / "seeds.svg").mkdir()
+    before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    line = shell.refused("figures", *few, "--order", "gain", "--style", "slides")
+    assert line.startswith("error: cannot write ")
+    assert line.endswith("figures/seeds.svg: it is a folder")
+    assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [

@@ -55,3 +55,11 @@ def test_what_cannot_be_written_or_read_is_one_line(shell: Shell) -> None:
     (shell.folder / "mirror" / "cambridgeltl" / "xcopa").mkdir(parents=True)
     assert "cambridgeltl/xcopa" in shell.refused("report", "--with-texts", "--data-root", "mirror", *FEW)
     assert not (shell.folder / "report.html").exists()
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_any_result_is_read(shell: Shell) -> None:
+    (shell.folder / "file").touch()
+    for place in ("file/report.html", "/proc/nowhere/report.html"):
+        assert f"cannot write {place}: " in shell.refused("report", "no-results", "-o", place)
+    assert "no predictions in no-results" in shell.refused("report", "no-results", "-o", "not/yet/report.html")
+    assert [path.name for path in shell.folder.iterdir()] == ["file"]

@@ -1,5 +1,6 @@
 import csv
 import io
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
@@ -47,6 +48,47 @@ def test_a_file_gets_the_format_of_its_name(tmp_path: Path) -> None:
     assert (tmp_path / "main.csv").read_text(encoding="utf-8").splitlines()[1].startswith(",none (accuracy),")
     said("main", place, "-o", tmp_path / "main")
     assert (tmp_path / "main").read_text(encoding="utf-8").startswith("**Gains")
+
+
+def test_what_cannot_be_written_is_refused_before_any_result_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place, line in (
+        (tmp_path, "it is a folder"),
+        (tmp_path / "file" / "main.csv", "cannot write"),
+        (tmp_path / "main.doc", "use .md, .csv, .tex"),
+    ):
+        done = CliRunner().invoke(app, ["main", str(tmp_path / "no-results"), "-o", str(place)])
+        assert isinstance(done.exception, ResultsError)
+        assert line in str(done.exception)
+
+
+@pytest.mark.parametrize("name", ["languages", "seeds", "ranks"])
+@pytest.mark.parametrize("folder", ["xcopa-starter", "xcopa-xnli-starter"])
+def test_every_row_of_a_csv_tells_its_target(name: str, folder: str) -> None:
+    rows = list(csv.DictReader(io.StringIO(said(name, COMMITTED / folder, "--format", "csv"))))
+    own = {tuple(row[key] for key in ("task", "variant", "split", "setting", "target")) for row in rows}
+    if folder == "xcopa-starter":
+        assert own == {("xcopa", "published", "test", "CO", "xcopa")}
+    else:
+        assert own == {("xcopa", "repaired", "test", "CO", "xcopa"), ("xnli", "published", "test", "NLI", "xnli")}
+
+
+@pytest.mark.parametrize("name", ["main", "languages", "arms", "seeds", "ranks"])
+def test_heads_of_a_csv_are_unique_and_say_no_word_twice(name: str) -> None:
+    heads = said(name, COMMITTED / "xcopa-xnli-starter", "--format", "csv").splitlines()[0]
+    (names,) = csv.reader([heads])
+    assert len(set(names)) == len(names)
+    for head in names:
+        assert not any(one == two for one, two in pairwise(head.split())), head
+
+
+def test_heads_of_a_csv_name_arm_and_quantity() -> None:
+    (row, *_) = csv.DictReader(io.StringIO(said("languages", COMMITTED / "xcopa-starter", "--format", "csv")))
+    assert {"none accuracy", "siqa accuracy", "siqa gain", "siqa gain p", "siqa gain low"} <= row.keys()
+    (row, *_) = csv.DictReader(io.StringIO(said("main", COMMITTED / "xcopa-starter", "--format", "csv")))
+    assert row["xcopa (published, test, CO) avg accuracy"] == "56.054545454545455"
+    page = said("languages", COMMITTED / "xcopa-starter")
+    assert "| language | none accuracy | siqa accuracy | siqa gain |" in page
 
 
 def test_the_signature_tells_how_to_get_the_same_numbers() -> None:

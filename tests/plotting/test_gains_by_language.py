@@ -71,6 +71,12 @@ def test_one_column_has_codes_and_two_have_names() -> None:
         assert "Haitian Creole" not in words(gains_by_language_figure(NUMBERS, Page(columns=1)))
 
 
+def test_the_average_without_english_says_so() -> None:
+    with figure_style():
+        assert "mean, all but English" in words(gains_by_language_figure(NUMBERS))
+        assert "not en" in words(gains_by_language_figure(NUMBERS, Page(columns=1)))
+
+
 def test_the_caption_says_what_it_rests_on() -> None:
     said = gains_by_language_caption(NUMBERS)
     for needed in (

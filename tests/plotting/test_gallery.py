@@ -1,4 +1,6 @@
 import io
+import resource
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib as mpl
@@ -9,8 +11,9 @@ from polars.testing import assert_frame_equal
 from tests.plotting.invented import LANGUAGES, along, contrast, invent, small
 from tests.predictions import make_checkpoints, make_predictions, make_stages
 from xfer_bench.errors import ResultsError
+from xfer_bench.parquet import check_writable
 from xfer_bench.plotting.contact_sheet import contact_sheet, save_contact_sheet
-from xfer_bench.plotting.gallery import KINDS, draw_gallery, pictures
+from xfer_bench.plotting.gallery import KINDS, check_gallery, draw_gallery, ignore, pictures
 from xfer_bench.plotting.style import ONE_COLUMN, PNG_DPI, TWO_COLUMNS
 from xfer_bench.results import Results
 from xfer_bench.stats.estimates import Comparison
@@ -139,17 +142,95 @@ def test_a_folder_that_cannot_be_written_is_one_line(drawn: Drawn, tmp_path: Pat
         draw_gallery(results, tmp_path / "file", comparisons=comparisons, only=["ranking"], formats=("svg",))
 
 
+def redraw(drawn: Drawn, folder: Path, report: Callable[[str], None] = ignore) -> None:
+    results, comparisons, _, _ = drawn
+    only = ("seeds", "trajectories", "ranking")
+    draw_gallery(results, folder, comparisons=comparisons, only=only, formats=("svg", "png"), report=report)
+
+
+@pytest.fixture
+def old(drawn: Drawn, tmp_path: Path) -> dict[Path, bytes]:
+    """A folder with figures of other results."""
+    redraw(drawn, tmp_path / "figures")
+    for path in (tmp_path / "figures").iterdir():
+        path.write_bytes(b"old")
+    return held(tmp_path / "figures")
+
+
+def held(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_where_one_file_cannot_be_written_none_is(drawn: Drawn, tmp_path: Path, old: dict[Path, bytes]) -> None:
+    taken = tmp_path / "figures" / "ranking.svg"
+    taken.unlink()
+    taken.mkdir()
+    with pytest.raises(ResultsError, match=r"cannot write .*ranking\.svg: it is a folder"):
+        redraw(drawn, tmp_path / "figures")
+    assert held(tmp_path / "figures") == {path: b"old" for path in old if path != taken}
+
+
+def test_what_gets_in_the_way_while_figures_are_drawn_leaves_the_old_ones(
+    drawn: Drawn, tmp_path: Path, old: dict[Path, bytes]
+) -> None:
+    taken = tmp_path / "figures" / "ranking.svg"
+
+    def take(_: str) -> None:
+        taken.unlink()
+        taken.mkdir()
+
+    with pytest.raises(ResultsError, match=r"ranking\.svg: it is no file"):
+        redraw(drawn, tmp_path / "figures", take)
+    assert held(tmp_path / "figures") == {path: b"old" for path in old if path != taken}
+    taken.rmdir()
+    redraw(drawn, tmp_path / "figures")
+    assert b"old" not in held(tmp_path / "figures").values()
+
+
+def test_a_disk_that_takes_some_of_the_files_gets_none(drawn: Drawn, tmp_path: Path, old: dict[Path, bytes]) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(ResultsError, match=r"cannot write .*/seeds\.png: File too large"):
+            redraw(drawn, tmp_path / "figures")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert held(tmp_path / "figures") == old
+
+
+def test_a_device_is_no_figure(drawn: Drawn, tmp_path: Path) -> None:
+    (tmp_path / "seeds.svg").symlink_to("/dev/null")
+    with pytest.raises(ResultsError, match=r"seeds\.svg: it is no file"):
+        redraw(drawn, tmp_path)
+    assert Path("/dev/null").is_char_device()
+    assert [path.name for path in tmp_path.iterdir()] == ["seeds.svg"]
+
+
+def test_places_are_refused_before_anything_is_drawn_and_left_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nowhere")):
+        with pytest.raises(ResultsError, match=r"cannot write .*gain_heatmap\.pdf: "):
+            check_gallery(place)
+    check_gallery(tmp_path / "not" / "yet")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    check_writable(Path("/dev/null"))
+    with pytest.raises(ResultsError, match="no figure named 'heatmap'"):
+        check_gallery(tmp_path, only=["heatmap"])
+    with pytest.raises(ResultsError, match="no format of figures named 'gif'"):
+        check_gallery(tmp_path, formats=["gif"])
+
+
 def test_a_contact_sheet_holds_every_figure_in_one_small_picture(drawn: Drawn, tmp_path: Path) -> None:
     for path in [path for path in drawn[2] if path.suffix == ".png"][:3]:
         (tmp_path / path.name).write_bytes(path.read_bytes())
     save_contact_sheet(tmp_path, tmp_path / "sheet.png")
     page = (tmp_path / "sheet.png").read_bytes()
-    assert int.from_bytes(page[16:20]) == 900
+    assert int.from_bytes(page[16:20]) == 1200
     assert len(page) < 400_000
     sheet = mpl.image.imread(io.BytesIO(page))
-    # Three columns, all of them with something on them.
-    for left in (0, 300, 600):
-        assert sheet[:, left : left + 300, :3].min() < 0.5
+    # Two columns, each with something on it: in more of them the text could not be read.
+    for left in (0, 600):
+        assert sheet[:, left : left + 600, :3].min() < 0.5
 
 
 def test_a_contact_sheet_of_nothing_is_refused(tmp_path: Path) -> None:

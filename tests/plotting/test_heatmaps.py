@@ -51,6 +51,12 @@ def test_the_studys_own_question_is_a_row_of_its_own() -> None:
     assert "Rows with a minus are the study's own question" in gain_heatmap_caption(TARGETS)
 
 
+def test_the_caption_says_why_the_question_has_empty_cells() -> None:
+    assert "minus the other's; of other averages it asks nothing." in gain_heatmap_caption(TARGETS)
+    headline = gain_heatmap_caption(TARGETS.filter(language="avg_unseen"))
+    assert "minus the other's." in headline
+
+
 def test_an_empty_cell_is_empty() -> None:
     numbers = TARGETS.filter((pl.col("row") != "mixed") | (pl.col("task") != "xnli"))
     with figure_style():
@@ -101,6 +107,21 @@ def test_seen_cells_are_framed_and_languages_outside_the_pretraining_data_hatche
         order.index("ht"),
         order.index("qu"),
     }
+
+
+def test_the_average_without_english_says_so_between_unseen_and_english() -> None:
+    with figure_style():
+        ax = gains_by_arm_and_language_figure(LANGUAGES).axes[0]
+    assert [label.get_text() for label in ax.get_xticklabels()][:3] == ["unseen", "not\nen", "en"]
+
+
+def test_a_low_matrix_has_a_scale_with_a_short_name() -> None:
+    with figure_style():
+        high = gains_by_arm_and_language_figure(LANGUAGES)
+        low = gains_by_arm_and_language_figure(LANGUAGES.filter(task="xcopa", arm="english"))
+    assert "gain (points)" in words(high)
+    assert "gain (points)" not in words(low)
+    assert words(low).endswith("points") or " points" in words(low)
 
 
 def test_in_one_column_many_languages_stand_one_under_the_other() -> None:

@@ -32,6 +32,22 @@ def test_bars_reach_as_far_as_nothing_is_found_and_marks_are_the_gains() -> None
     assert widths == pytest.approx(sorted(2 * part["smallest"]))
 
 
+def test_the_axes_go_on_beyond_the_longest_bar_on_both_sides() -> None:
+    with figure_style():
+        axes = [ax for ax in power_figure(NUMBERS).axes if ax.axison]
+    for ax in axes:
+        low, high = ax.get_xlim()
+        reach = max(bar.get_width() for container in ax.containers for bar in container) / 2
+        assert low < -1.02 * reach
+        assert high > 1.02 * reach
+
+
+def test_cells_without_a_bar_are_explained_where_there_are_any() -> None:
+    assert "Neither bar nor mark" not in power_caption(NUMBERS)
+    fewer = NUMBERS.filter((pl.col("arm") != "mixed") | (pl.col("language") != "sw"))
+    assert "Neither bar nor mark: the answers differ from the baseline's in no cluster" in power_caption(fewer)
+
+
 def test_from_three_seeds_on_there_are_bars_for_other_seeds_too() -> None:
     numbers = power_numbers(subject(invent({"xcopa": LANGUAGES}, seeds=(0, 1, 2))))
     assert numbers["smallest_both"].is_not_null().all()

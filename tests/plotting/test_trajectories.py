@@ -49,7 +49,7 @@ def test_every_language_has_its_panel_with_a_line_an_arm() -> None:
     with figure_style():
         figure = trajectories_figure(NUMBERS)
     panels = [ax for ax in figure.axes if ax.axison]
-    assert [ax.get_title() for ax in panels[:4]] == ["unseen", "all", "English", "Swahili"]
+    assert [ax.get_title() for ax in panels[:4]] == ["unseen", "all but English", "English", "Swahili"]
     assert len(panels) == len(LANGUAGES) + 2
     mixed = NUMBERS.filter(kind=STEP, arm="mixed", language="sw")
     rings = NUMBERS.filter(kind=CHOICE, arm="mixed", language="sw", rule=ORACLE)

@@ -62,22 +62,24 @@ def figures(
     gain_heatmap, gains_by_arm_and_language, gains_by_language, accuracy_by_language, intermediate_vs_target,
     trajectories, seeds, ranking and power. What a folder has no numbers for is left out, with the reason.
     """
-    from xfer_bench.plotting.gallery import draw_gallery
+    from xfer_bench.plotting.gallery import check_gallery, draw_gallery
     from xfer_bench.results import Results
     from xfer_bench.stats.method import Method
 
-    folder = Results(results)
-    found = compared(of_folder(folder), baseline=baseline, method=Method(resamples=resamples, seed=seed))
     # A study's results have its figures beside them.
     whole = results.resolve()
     place = out if out is not None else (whole.parent if whole.name == "results" else whole) / "figures"
     kinds = [one.strip().lower() for one in formats.split(",") if one.strip()]
+    names = [name.strip() for some in only or () for name in some.split(",") if name.strip()]
+    check_gallery(place, only=names, formats=kinds)
+    folder = Results(results)
+    found = compared(of_folder(folder), baseline=baseline, method=Method(resamples=resamples, seed=seed))
     written = draw_gallery(
         folder,
         place,
         comparisons=found,
         seed=seed,
-        only=[name.strip() for some in only or () for name in some.split(",") if name.strip()],
+        only=names,
         formats=kinds,
         style=style.value,
         columns=1 if columns is Columns.ONE else 2,

@@ -39,6 +39,7 @@ def report(
     """
     from xfer_bench.page.document import report as page_of
     from xfer_bench.page.subject import Subject
+    from xfer_bench.parquet import check_writable
     from xfer_bench.results import Results, write_whole
     from xfer_bench.sources.source import Sources, resolve_data_root
     from xfer_bench.stats.method import Method
@@ -48,6 +49,7 @@ def report(
         raise ResultsError(f"{out} is a folder; give the name of a file, such as {out / 'report.html'}")
     if out.suffix.lower() not in {"", ".html", ".htm"}:
         raise ResultsError(f"{out} ends in {out.suffix}; the report is a page: use .html")
+    check_writable(out)
     texts = Sources(data_root=resolve_data_root(data_root)) if with_texts else None
     folder, method = Results(results), Method(resamples=resamples, seed=seed, level=level)
     given = of_folder(folder, select=select, split=split, variant=Variant.BOTH)

@@ -1,5 +1,6 @@
 """`table`: a paper's tables from a results folder, as Markdown, CSV or LaTeX; no torch."""
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from xfer_bench.report.findings import Findings
-    from xfer_bench.report.sheets import Sheet
+    from xfer_bench.report.leaders import Target
+    from xfer_bench.report.sheets import Cell, Column, Sheet
     from xfer_bench.stats.method import Method
 
 
@@ -59,6 +61,7 @@ class Adjust(StrEnum):
     NONE = "none"
 
 
+_KEYS = ("task", "variant", "split", "setting", "target")
 _ENDINGS = {".md": As.MARKDOWN, ".csv": As.CSV, ".tex": As.LATEX}
 
 
@@ -87,20 +90,23 @@ def table(
     main: gains of arms by targets. languages: accuracies and gains by language, a table for each target. arms: what
     each was trained on. seeds: every run. ranks: arms by gain, with groups of ties. LaTeX needs booktabs and siunitx.
     """
-    from xfer_bench.results import Results
+    from xfer_bench.parquet import check_writable
+    from xfer_bench.results import Results, write_whole
     from xfer_bench.stats.method import Method
 
+    written_as = format or _format_of(out)
+    if out is not None:
+        check_writable(out)
     method = Method(over=over.value, adjust=adjust.value, resamples=resamples, seed=seed, level=level)
     given = of_folder(Results(results), select=select, split=split, variant=variant)
-    sheets = _sheets(name, given, method, baseline=baseline, uncertainty=uncertainty)
-    text = _written(sheets, format or _format_of(out))
+    full = written_as is As.CSV
+    sheets = _sheets(name, given, method, baseline=baseline, uncertainty=uncertainty, full=full)
+    text = _written(sheets, written_as)
     for note in given.notes:
         typer.echo(f"note: {note}", err=True)
     if out is None:
         typer.echo(text)
     else:
-        from xfer_bench.results import write_whole
-
         write_whole(out, f"{text}\n".encode())
 
 
@@ -120,8 +126,9 @@ def _written(sheets: "Sequence[Sheet]", format: As) -> str:
 
 
 def _sheets(
-    name: Name, given: Given, method: "Method", *, baseline: str | None, uncertainty: Shown
+    name: Name, given: Given, method: "Method", *, baseline: str | None, uncertainty: Shown, full: bool
 ) -> "Sequence[Sheet]":
+    """The tables; full: for programs, with what people read in titles and captions in columns or their heads."""
     from xfer_bench.metrics import baseline_arm
     from xfer_bench.report.paper_tables import language_tables, main_table
 
@@ -129,11 +136,43 @@ def _sheets(
         return [_arms(given)]
     chosen = baseline_arm(given.predictions, name=baseline)
     if name is Name.SEEDS:
-        return _seeds(given, chosen)
+        return _seeds(given, chosen, full=full)
     if name is Name.RANKS:
-        return [_ranks(given, chosen, method)]
+        return [_ranks(given, chosen, method, full=full)]
     found = _findings(given, method, baseline=chosen, uncertainty=uncertainty)
-    return [main_table(found)] if name is Name.MAIN else language_tables(found)
+    if name is Name.MAIN:
+        return [_spelt_out(main_table(found), found.targets) if full else main_table(found)]
+    sheets = language_tables(found)
+    return [_keyed(*one) for one in zip(sheets, found.targets, strict=True)] if full else sheets
+
+
+def _keyed(sheet: "Sheet", *targets: "Target") -> "Sheet":
+    """With the target before each row, one for all blocks or one for each; and no word of a column's name twice."""
+    from xfer_bench.report.sheets import Column
+
+    each = targets * len(sheet.blocks) if len(targets) == 1 else targets
+    blocks = [
+        replace(block, rows=tuple((*target, *map(_once, sheet.columns, row)) for row in block.rows))
+        for block, target in zip(sheet.blocks, each, strict=True)
+    ]
+    return replace(sheet, columns=(*(Column(name, text=True) for name in _KEYS), *sheet.columns), blocks=tuple(blocks))
+
+
+def _once(column: "Column", cell: "Cell") -> "Cell":
+    if cell is None or isinstance(cell, str) or cell.name != column.head:
+        return cell
+    return replace(cell, name="")
+
+
+def _spelt_out(sheet: "Sheet", targets: "Sequence[Target]") -> "Sheet":
+    """With all that there is to a target in the heads of its columns."""
+    from xfer_bench.report.findings import target_heads
+
+    heads = {
+        head: f"{task} ({', '.join([*about, *([f'after {trained}'] if trained != task else [])])})"
+        for (task, *about, trained), head in target_heads(targets).items()
+    }
+    return replace(sheet, columns=tuple(replace(one, group=heads.get(one.group, one.group)) for one in sheet.columns))
 
 
 def _findings(given: Given, method: "Method", *, baseline: str, uncertainty: Shown) -> "Findings":
@@ -163,11 +202,12 @@ def _arms(given: Given) -> "Sheet":
     return arm_table(known, seeds_of(given.predictions))
 
 
-def _seeds(given: Given, baseline: str) -> "Sequence[Sheet]":
+def _seeds(given: Given, baseline: str, *, full: bool) -> "Sequence[Sheet]":
     import polars as pl
 
     from xfer_bench.frames import STAGES
     from xfer_bench.report.appendix import seed_tables
+    from xfer_bench.report.leaders import target_of
     from xfer_bench.stats.collapse import collapsed
     from xfer_bench.stats.outcomes import pairings
 
@@ -176,10 +216,11 @@ def _seeds(given: Given, baseline: str) -> "Sequence[Sheet]":
     if not several:
         raise ResultsError(f"no run shares its task, setting and target seed with a run of the baseline {baseline!r}")
     stages = pl.DataFrame(schema=STAGES) if given.stages is None else given.stages
-    return seed_tables(several, stages, collapsed={one.run for one in collapsed(stages)})
+    sheets = seed_tables(several, stages, collapsed={one.run for one in collapsed(stages)})
+    return [_keyed(sheet, target_of(one)) for sheet, one in zip(sheets, several, strict=True)] if full else sheets
 
 
-def _ranks(given: Given, baseline: str, method: "Method") -> "Sheet":
+def _ranks(given: Given, baseline: str, method: "Method", *, full: bool) -> "Sheet":
     from xfer_bench.report.appendix import rank_table
     from xfer_bench.report.ranks import rank_settings
     from xfer_bench.stats.ranking import rank
@@ -188,4 +229,8 @@ def _ranks(given: Given, baseline: str, method: "Method") -> "Sheet":
     resamples, seed, level = method.resamples, method.seed, method.level
     found = rank(ours, baseline=baseline, resamples=resamples, seed=seed, level=level)
     settings = rank_settings(baseline=baseline, resamples=resamples, seed=seed, level=level)
-    return rank_table(found, settings={**settings, "select": given.select})
+    sheet = rank_table(found, settings={**settings, "select": given.select})
+    if not full:
+        return sheet
+    targets = [(one.task, one.variant, one.split, one.setting, one.target) for one in found]
+    return _keyed(sheet, *targets)

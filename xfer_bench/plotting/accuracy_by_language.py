@@ -99,9 +99,9 @@ def accuracy_by_language_figure(numbers: pl.DataFrame, page: Page = _USUAL) -> F
     for ax, target, some in zip(grid, targets, rows, strict=False):
         part = part_of(numbers, target)
         _draw(ax, part, some, list(looks), models)
-        ax.set_title(
-            wrapped(title_of(target, ours), page.letters(page.width / columns - 2 * page.em)), fontweight="bold"
-        )
+        # As wide as the axes, in the middle of which it stands.
+        letters = page.letters(page.width / columns - page.wide("\n".join(row.name for row in some)))
+        ax.set_title(wrapped(title_of(target, ours), letters), fontweight="bold")
         ax.set_xlabel("accuracy (points)")
     for ax in grid[len(targets) :]:
         ax.set_visible(False)

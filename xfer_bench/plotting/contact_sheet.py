@@ -14,7 +14,7 @@ _DPI = 100
 _GAP = 0.06
 
 
-def contact_sheet(figures: Sequence[Path], *, across: int = 3, width: float = 9.0) -> bytes:
+def contact_sheet(figures: Sequence[Path], *, across: int = 2, width: float = 12.0) -> bytes:
     """A PNG with these PNGs in so many columns, each under the shortest column so far; width in inches of 100 dots.
 
     Raises ResultsError for no figures and for a file that is no PNG.

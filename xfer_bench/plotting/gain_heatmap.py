@@ -100,10 +100,13 @@ def gain_heatmap_caption(numbers: pl.DataFrame) -> str:
     """What the cells are, and what they rest on."""
     gains = numbers.filter(~pl.col("primary"))
     asked = numbers.filter(pl.col("primary"))
+    lacking = "" if {*gains["language"]} == {*asked["language"]} else "; of other averages it asks nothing"
     return caption(
         f"Gain in accuracy (points) over {gains['baseline'][0]} with the same target seed, mean over languages and "
         "seeds; interval in brackets where there is room; first row: the accuracy of the baseline",
-        "Rows with a minus are the study's own question: one arm's accuracy minus the other's" if len(asked) else "",
+        f"Rows with a minus are the study's own question: one arm's accuracy minus the other's{lacking}"
+        if len(asked)
+        else "",
         average_text(gains),
         f"{items_text(numbers)}; {seeds_text(numbers)}",
         interval_text(numbers),

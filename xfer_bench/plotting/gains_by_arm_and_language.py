@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 TITLE = "Gains by arm and language"
 _USUAL = Page()
 _BAR = 5.0
+_SCALE = "gain (points)"
 _LONGEST_ROW = 21
 _SHORTEST, _LONGEST = 12, 30
 _HEADROOM = 1.2
@@ -74,7 +75,8 @@ def gains_by_arm_and_language_figure(numbers: pl.DataFrame, page: Page = _USUAL)
     if lying:
         cell = min(_WIDEST * page.em, room / most)
         across, row = most, page.line * max(1.5, *(0.4 + len(label.splitlines()) for label in labels))
-        heights = [row * len(labels) + page.line * 3.4 for _ in targets]
+        matrices = row * len(labels) * len(targets)
+        heights = [row * len(labels) + page.line * 4.4 for _ in targets]
     else:
         across = len(labels)
         room = page.width - page.wide("\n".join(name for some in languages for name in some)) - (_BAR + 2) * page.em
@@ -83,6 +85,7 @@ def gains_by_arm_and_language_figure(numbers: pl.DataFrame, page: Page = _USUAL)
         most_lines = max(1, int(cell / page.line))
         labels = [_upright(name, most_lines) for name in _rows(numbers, arms)]
         heads = page.wide("\n".join(labels)) + page.em
+        matrices = 1.35 * page.line * sum(map(len, languages))
         heights = [1.35 * page.line * len(some) + heads + 2.2 * page.line for some in languages]
     handles = _handles(numbers)
     width = page.width - room + across * cell
@@ -94,7 +97,8 @@ def gains_by_arm_and_language_figure(numbers: pl.DataFrame, page: Page = _USUAL)
     for ax, target, part, some in zip(grid, targets, parts, languages, strict=True):
         cells = _cells(part, arms, list(some))
         if lying:
-            image = draw_heatmap(ax, cells, rows=labels, columns=list(some.values()), limit=limit, text_size=size)
+            codes = [name.replace(" ", "\n") for name in some.values()]
+            image = draw_heatmap(ax, cells, rows=labels, columns=codes, limit=limit, text_size=size)
             ax.tick_params(axis="x", labelsize="small" if cell < _NARROW * page.em else "medium")
         else:
             turned = [list(line) for line in zip(*cells, strict=True)]
@@ -104,7 +108,7 @@ def gains_by_arm_and_language_figure(numbers: pl.DataFrame, page: Page = _USUAL)
         letters = page.letters(across * cell + 2 * page.em)
         ax.set_title(wrapped(title_of(target, numbers), letters), fontweight="bold")
     bar = figure.colorbar(image, ax=list(grid), fraction=0.05, aspect=18, pad=0.015)  # type: ignore[arg-type]
-    bar.set_label("gain (points)")
+    bar.set_label(_SCALE if page.wide(_SCALE) <= matrices else "points")
     bar.outline.set_visible(False)
     legend(figure, handles, page, width=figure.get_figwidth(), below=True)
     return figure

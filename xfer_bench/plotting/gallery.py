@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 import polars as pl
 
 from xfer_bench.errors import ResultsError
+from xfer_bench.parquet import check_writable, write_together
 from xfer_bench.plotting import (
     accuracy_by_language,
     gain_heatmap,
@@ -26,7 +27,7 @@ from xfer_bench.plotting import (
 )
 from xfer_bench.plotting.style import FONT, PNG_DPI, Columns, Page, Style, figure_style
 from xfer_bench.plotting.subject import Order, Subject, subject_of
-from xfer_bench.results import Results, write_whole
+from xfer_bench.results import Results
 from xfer_bench.stats.estimates import Comparison
 
 if TYPE_CHECKING:
@@ -155,23 +156,29 @@ def draw_gallery(
     only: names of figures; by default all of `KINDS`. columns: how many a figure may be wide. order: of languages.
     report: called with one line for each figure that there is nothing to draw in.
 
-    Returns the files written. Raises ResultsError without comparisons, for a name, format, style, width or order that
-    is none, and when a file cannot be written.
+    Returns the files written: all, or none when one of them cannot be. Raises ResultsError then, without comparisons,
+    and for a name, format, style, width or order that is none.
     """
     page = _page(style, columns)
     wanted = _formats(formats)
-    written: list[Path] = []
-    for picture in _drawn(subject_of(results, comparisons, seed=seed, order=order), only, wanted, page, report):
-        pages = {
+    check_gallery(folder, only=only, formats=formats)
+    files = {
+        folder / f"{picture.name}.{suffix}": content
+        for picture in _drawn(subject_of(results, comparisons, seed=seed, order=order), only, wanted, page, report)
+        for suffix, content in {
             **picture.pages,
             "csv": picture.numbers.write_csv().encode(),
             "txt": f"{picture.title}. {picture.caption}\n".encode(),
-        }
-        for suffix, content in pages.items():
-            path = folder / f"{picture.name}.{suffix}"
-            write_whole(path, content)
-            written.append(path)
-    return written
+        }.items()
+    }
+    write_together(files)
+    return [*files]
+
+
+def check_gallery(folder: Path, *, only: Collection[str] = (), formats: Collection[str] = ("pdf", "png")) -> None:
+    """Refuse what `draw_gallery` would refuse of these, before anything is computed. Raises ResultsError."""
+    suffixes = [*_formats(formats), "csv", "txt"]
+    check_writable(*(folder / f"{name}.{suffix}" for name in _names(only) for suffix in suffixes))
 
 
 def pictures(

@@ -192,7 +192,10 @@ def draw_group(ax: Axes, place: float, *, low: float, high: float) -> None:
 
 def draw_reach(ax: Axes, height: float, reach: float, *, colour: str) -> None:
     """A lying bar from -reach to reach."""
-    ax.barh(height, 2 * reach, height=0.62, left=-reach, color=colour, linewidth=0, zorder=1)
+    bars = ax.barh(height, 2 * reach, height=0.62, left=-reach, color=colour, linewidth=0, zorder=1)
+    for bar in bars:
+        # Else the axes would end where the longest begins, as if it were cut off.
+        bar.sticky_edges.x.clear()
 
 
 def draw_nought(ax: Axes, *, upright: bool) -> None:

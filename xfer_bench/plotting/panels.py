@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SHORT_AVERAGES = {AVG_UNSEEN: "unseen", AVG: "all"}
-_LONG_AVERAGES = {AVG_UNSEEN: "mean, unseen", AVG: "mean, all"}
+SHORT_AVERAGES = {AVG_UNSEEN: "unseen", AVG: "not en"}
+_LONG_AVERAGES = {AVG_UNSEEN: "mean, unseen", AVG: "mean, all but English"}
 _GAP = 0.6
 _NARROWEST = 6.4
 _LONGEST_ARM = 44

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 TITLE = "Ranks of arms"
 _USUAL = Page()
 _SIDE_BY_SIDE = 2
+_BEST = "best in\nresamples"
 _NAMED = ("task", "variant", "split", "setting", "target", "language", "baseline", "n_items", "n_clusters", "level")
 
 
@@ -65,12 +66,14 @@ def ranking_figure(numbers: pl.DataFrame, page: Page = _USUAL) -> Figure:
     row = page.line * max(1.35, *(0.5 + len(label.splitlines()) for label in labels.values()))
     most = max(part_of(numbers, target).height for target in targets)
     width = page.width if page.columns == 1 or columns > 1 else 0.68 * page.width
-    figure = new_figure(page, width=width, height=lines * (most * row + 5 * page.line))
+    # What stands upright on the right is as long as this.
+    rows = max(most * row, page.wide(_BEST))
+    figure = new_figure(page, width=width, height=lines * (rows + 5 * page.line))
     grid = figure.subplots(lines, columns, squeeze=False).flatten()
     for ax, target in zip(grid, targets, strict=False):
         part = part_of(numbers, target).sort("height", descending=True)
         _draw(ax, part, labels)
-        title = wrapped(title_of(target, numbers), page.letters(width / columns - 2 * page.em))
+        title = wrapped(title_of(target, numbers), page.letters(width / columns - 4 * page.em))
         ax.set_title(title, fontweight="bold")
     for ax in grid[len(targets) :]:
         ax.set_visible(False)
@@ -122,7 +125,7 @@ def _draw(ax: Axes, part: pl.DataFrame, labels: dict[str, str]) -> None:
     right.set_yticks(part["height"].to_list(), [_share(one) for one in part["p_best"]])
     right.tick_params(axis="y", length=0)
     right.spines["right"].set_visible(False)
-    right.set_ylabel("best in resamples")
+    right.set_ylabel(_BEST)
 
 
 def _share(p: float) -> str:

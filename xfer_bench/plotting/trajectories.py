@@ -13,7 +13,6 @@ from xfer_bench.metrics import INTERMEDIATE, accuracy
 from xfer_bench.plotting.captions import caption, items_text, order_text, pretraining_text, seen_text, variant_text
 from xfer_bench.plotting.marks import draw_chance, draw_choice, draw_hatched_panel, draw_trajectory
 from xfer_bench.plotting.panels import (
-    SHORT_AVERAGES,
     arm_handles,
     chance_handles,
     hatch_handles,
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
 
 TITLE = "Trajectories"
 STEP, CHOICE = "step", "choice"
+_AVERAGES = {AVG_UNSEEN: "unseen", AVG: "all but English"}
 ALONG = "along the intermediate stage"
 _USUAL = Page()
 # By rule its ring and how many times a mark it is wide: rings around one checkpoint stay apart.
@@ -145,7 +145,8 @@ def trajectories_caption(numbers: pl.DataFrame) -> str:
         if rules
         else "",
         f"Not drawn: {'; '.join(left_out)}" if left_out else "",
-        "unseen: the mean over languages that no arm here has in its intermediate data; all: over all but English",
+        "unseen: the mean over languages that no arm here has in its intermediate data; beside it that over all "
+        "languages but English",
         "Dotted: chance" if len(numbers["chance"].drop_nulls()) else "",
         seen_text(numbers),
         order_text(numbers),
@@ -244,7 +245,7 @@ def _draw(ax: Axes, part: pl.DataFrame, looks: Mapping[str, Look]) -> None:
     chance = part["chance"].drop_nulls()
     if len(chance):
         draw_chance(ax, chance[0], upright=False)
-    name = SHORT_AVERAGES.get(first["language"], first["language_name"])
+    name = _AVERAGES.get(first["language"], first["language_name"])
     ax.set_title(shortened(name, 16), fontweight="bold" if first["language"] == AVG_UNSEEN else "normal")
     if first["in_pretraining"] is False:
         draw_hatched_panel(ax)
