@@ -124,3 +124,9 @@ def test_two_baseline_runs_of_one_seed_are_refused() -> None:
 def test_gains_need_a_baseline() -> None:
     with pytest.raises(ResultsError, match="no scores of the baseline 'other'; the arms here are english, mixed, none"):
         transfer_gains(accuracy(make_predictions()), baseline="other")
+
+
+def test_only_intermediate_checkpoints_are_no_arms_at_all() -> None:
+    rows = make_predictions().with_columns(setting=pl.lit("intermediate"))
+    with pytest.raises(ResultsError, match="no predictions of runs on a target, so there are no arms to compare"):
+        baseline_arm(rows)

@@ -1,5 +1,7 @@
 """Predictions to scores, scores to gains."""
 
+import re
+
 import polars as pl
 
 from xfer_bench.errors import ResultsError
@@ -10,6 +12,8 @@ INTERMEDIATE = "intermediate"
 _NEEDED = ("item", "cluster", "label", "prediction")
 _MEASURES = ("n_items", "n_clusters", "accuracy")
 _CELL = [name for name in SCORES if name not in _MEASURES]
+# A line break, a tab, an escape sequence, a change of direction: one in a name tears every table that shows it.
+_TEARING = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _PAIRED_ON = ["task", "variant", "split", "language", "setting", "target", "target_seed"]
 
 
@@ -62,27 +66,56 @@ def targets_only(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.filter(pl.col("setting").ne_missing(pl.lit(INTERMEDIATE)))
 
 
+def check_named(rows: pl.DataFrame, *columns: str) -> None:
+    """Refuse PREDICTIONS of which some have no name in one of these columns, or one that a table cannot show.
+
+    A null would sort with nothing, or drop its rows out of every join, and an empty name looks like the one above it.
+    Raises ResultsError.
+    """
+    for column in columns:
+        names = rows[column].unique().sort()
+        nameless = [name for name in names if name is None or not name.strip()]
+        if nameless:
+            some = rows.filter(pl.col(column).is_in(nameless, nulls_equal=True))
+            row = some.row(0, named=True)
+            raise ResultsError(
+                f"{len(some)} prediction{'s have' if len(some) > 1 else ' has'} no {column} (run {row['run']!r}, "
+                f"{row['task']} {row['split']}, item {row['item']!r}, for example); each row needs one"
+            )
+        for name in names:
+            check_printable(name, what=column)
+
+
+def check_printable(name: str, *, what: str) -> None:
+    """Refuse a name with a line break or another control character in it. Raises ResultsError."""
+    if _TEARING.search(name):
+        raise ResultsError(
+            f"the {what} {name!r} has a line break or another control character in its name, which would tear every "
+            "table; give it a name of one line"
+        )
+
+
 def baseline_arm(predictions: pl.DataFrame, *, name: str | None = None) -> str:
     """The arm that the others are compared with.
 
     Without a name it is the one arm with no intermediate stage, that is with a null `intermediate_seed` in all its
     rows. Any arm may be named, and is then looked up. Raises ResultsError when there is no such arm, or none or
-    several to choose from.
+    several to choose from, and for rows without an arm.
     """
-    arms = (
-        targets_only(predictions)
-        .group_by("arm")
-        .agg(pl.col("intermediate_seed").is_null().all().alias("plain"))
-        .drop_nulls("arm")
-        .sort("arm")
-    )
+    rows = targets_only(predictions)
+    check_named(rows, "arm")
+    arms = rows.group_by("arm").agg(pl.col("intermediate_seed").is_null().all().alias("plain")).sort("arm")
     everyone: list[str] = arms["arm"].to_list()
-    listed = ", ".join(everyone) or "none"
+    if not everyone:
+        raise ResultsError("no predictions of runs on a target, so there are no arms to compare; evaluate some first")
+    listed = ", ".join(everyone)
     if name is not None:
         if name not in everyone:
             raise ResultsError(f"no arm named {name!r}; the arms here are {listed}")
         return name
     candidates: list[str] = arms.filter("plain")["arm"].to_list()
+    if not candidates and len(everyone) == 1:
+        raise ResultsError(f"no arm without an intermediate stage to compare with: {_lone(listed)}")
     if not candidates:
         raise ResultsError(f"no arm without an intermediate stage; name the baseline with --baseline, one of {listed}")
     if len(candidates) > 1:
@@ -91,6 +124,23 @@ def baseline_arm(predictions: pl.DataFrame, *, name: str | None = None) -> str:
             f"one of {', '.join(candidates)}"
         )
     return candidates[0]
+
+
+def why_unpaired(predictions: pl.DataFrame, *, baseline: str) -> str:
+    """Why no run of PREDICTIONS has a partner among the baseline's, as the beginning of a line.
+
+    Where the baseline is the only arm, it ends with what to do about it, and is whole.
+    """
+    lone = only_arm(predictions)
+    if lone is not None:
+        return _lone(lone)
+    return f"no run shares its task, setting and target seed with a run of the baseline {baseline!r}"
+
+
+def only_arm(predictions: pl.DataFrame) -> str | None:
+    """The arm of all runs on targets in PREDICTIONS; None where there are several, or none."""
+    arms = targets_only(predictions)["arm"].unique()
+    return arms[0] if len(arms) == 1 else None
 
 
 def transfer_gains(scores: pl.DataFrame, *, baseline: str) -> pl.DataFrame:
@@ -120,6 +170,13 @@ def transfer_gains(scores: pl.DataFrame, *, baseline: str) -> pl.DataFrame:
         .sort(_CELL, nulls_last=False)
     )
     return conform(gains, GAINS)
+
+
+def _lone(arm: str) -> str:
+    return (
+        f"only the arm {arm!r} is in these results, and a comparison needs a baseline and another arm; add another "
+        "arm's with `xfer-bench eval CKPT -o RESULTS`, or `xfer-bench merge` with another folder"
+    )
 
 
 def _arms(frame: pl.DataFrame) -> str:

@@ -94,7 +94,7 @@ def test_per_item_files_are_compared_with_the_first(shell: Shell) -> None:
     page = shell.said("compare", "a.csv", "b.csv", *FEW)
     assert "gain over a" in page
     assert "+25.0" in page
-    assert "lacks 1 items" in shell.refused("compare", "a.csv", str(_shorter(shell.folder)), *FEW)
+    assert "lacks 1 item of" in shell.refused("compare", "a.csv", str(_shorter(shell.folder)), *FEW)
 
 
 def _shorter(folder: Path) -> Path:
@@ -118,7 +118,7 @@ def _shorter(folder: Path) -> Path:
         (("--over", "both", "--interval", "bca"), "bca interval is one over items"),
         (("--level", "1.5"), "a level of 1.5 is none"),
         (("results/predictions/none-0-xcopa-test-published.parquet",), "is one file"),
-        (("results", "other"), "is a folder; give one results folder"),
+        (("results", "results"), "per-item files only; `xfer-bench merge` joins results folders into one"),
         (("nowhere",), "no predictions in nowhere"),
     ],
 )
@@ -184,3 +184,26 @@ def test_files_have_no_steps_to_select(shell: Shell) -> None:
     for name in "ab":
         pl.DataFrame({"item": range(4), "correct": [1, 0, 1, 1]}).write_csv(shell.folder / f"{name}.csv")
     assert "files have none" in shell.refused("compare", "a.csv", "b.csv", "--select", "last")
+
+
+def test_a_handful_of_clusters_has_no_small_p(shell: Shell) -> None:
+    Results(shell.folder / "few").add(make_predictions(effects={"none": -3.0, "mixed": 6.0}, n_items=3))
+    for test in ("--bootstrap", "--inversion", "--permutation"):
+        (first, *_) = found(shell, "few", test)
+        assert first["gain"] == 100
+        assert first["p_value"] == 0.25
+    page = " ".join(shell.said("compare", "few", *FEW).split())
+    assert "3 clusters are too few for a bootstrap: its intervals are far too narrow, and its p is held at 0.25" in page
+    Results(shell.folder / "one").add(make_predictions(effects={"none": -3.0, "mixed": 6.0}, n_items=1))
+    page = " ".join(shell.said("compare", "one", *FEW).split())
+    assert "xcopa test, CO: 1 item in 1 cluster arm" in page
+    assert "1 cluster is too few for a bootstrap" in page
+
+
+def test_arms_that_met_on_no_task_are_not_told_to_train_with_other_seeds(shell: Shell) -> None:
+    Results(shell.folder / "apart").add(make_predictions(effects={"none": 0.0}))
+    Results(shell.folder / "apart").add(make_predictions(effects={"siqa": 0.0}, task="copa"))
+    line = shell.refused("compare", "apart")
+    assert line.endswith("none shares even the task, split and setting: score both on the same")
+    Results(shell.folder / "apart").add(make_predictions(effects={"siqa": 0.0}, seeds=(7,)))
+    assert shell.refused("compare", "apart").endswith("; train both with the same target seeds")

@@ -51,4 +51,8 @@ def test_json_and_csv_hold_what_the_statistics_say(shell: Shell) -> None:
 
 def test_without_pairs_there_is_one_line(shell: Shell) -> None:
     Results(shell.folder / "alone").add(make_predictions(effects={"none": 0.0}))
-    assert "no run shares its task, setting and target seed" in shell.refused("components", "alone")
+    assert "only the arm 'none' is in these results" in shell.refused("components", "alone")
+    Results(shell.folder / "alone").add(make_predictions(effects={"siqa": 0.0}, seeds=(5,)))
+    assert "no run shares its task, setting and target seed" in shell.refused(
+        "components", "alone", "--baseline", "none"
+    )

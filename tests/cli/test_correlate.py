@@ -127,3 +127,8 @@ def test_what_cannot_be_done_is_one_line(tmp_path: Path) -> None:
     assert refused(starter, "--resample-tasks").startswith("tasks cannot be drawn from 2 intermediate tasks")
     assert "no predictions" in refused(tmp_path)
     assert "no arm named 'other'" in refused(starter, "--baseline", "other")
+
+
+def test_one_language_without_stages_is_nothing_to_correlate(tmp_path: Path) -> None:
+    Results(tmp_path).add(make_predictions(effects=ARMS, n_items=20, languages=("et",)))
+    assert refused(tmp_path).endswith("with a development accuracy, and the gains are in one language")

@@ -288,3 +288,63 @@ def test_each_variant_has_its_own_steps_where_languages_choose(shell: Shell, opt
     both, alone = (shell.said(*table[:1], name, *table[1:], *options) for name in ("both", "alone"))
     assert both == alone
     assert {row["variant"] for row in csv.DictReader(io.StringIO(both))} == {wanted}
+
+
+ALL = [*COMMANDS, ("table", "main"), ("table", "ranks"), ("table", "seeds")]
+
+
+def refusals(shell: Shell, folder: str) -> set[str]:
+    """What the commands say of a folder that none of them can use."""
+    said = set()
+    for name, *options in ALL:
+        arguments = (*options, folder) if name == "table" else (folder, *options)
+        said.add(
+            shell.refused(name, *arguments).removeprefix("error: ").removeprefix(f"nothing to correlate in {folder}: ")
+        )
+    return said
+
+
+def test_one_arm_alone_is_told_as_what_it_is(shell: Shell) -> None:
+    keep(shell.folder / "plain", make_predictions(effects={"none": 0.0}, n_items=20))
+    (line,) = refusals(shell, "plain")
+    assert line.startswith("only the arm 'none' is in these results, and a comparison needs a baseline and another arm")
+    assert "`xfer-bench eval CKPT -o RESULTS`, or `xfer-bench merge` with another folder" in line
+    keep(shell.folder / "trained", make_predictions(effects={"siqa": 0.0}, n_items=20))
+    (line,) = refusals(shell, "trained")
+    assert line.startswith("no arm without an intermediate stage to compare with: only the arm 'siqa' is in these")
+    assert "--baseline" not in line
+
+
+@pytest.mark.parametrize("name", [None, "", " "])
+@pytest.mark.parametrize("arm", ["none", "english"])
+def test_rows_without_an_arm_are_told_as_what_they_are(shell: Shell, arm: str, name: str | None) -> None:
+    rows = make_predictions(n_items=20)
+    Results(shell.folder / "holed").add(
+        rows.with_columns(pl.when(pl.col("arm") == arm).then(pl.lit(name)).otherwise("arm").alias("arm"))
+    )
+    (line,) = refusals(shell, "holed")
+    assert line == (
+        f"200 predictions have no arm (run '{arm}-0', xcopa test, item '0000', for example); each row needs one"
+    )
+
+
+@pytest.mark.parametrize("column", ["arm", "run", "language", "task", "setting", "target"])
+@pytest.mark.parametrize("torn", ["a\nb", "a\tb", "a\x1b[31mb", "a\u2028b", "a\u202eb"])
+def test_names_that_would_tear_a_table_are_refused(shell: Shell, column: str, torn: str) -> None:
+    rows = make_predictions(n_items=20, seeds=(0,), languages=("en", "et"))
+    last = pl.col(column).last()
+    Results(shell.folder / "torn").add(
+        rows.with_columns(pl.when(pl.col(column) == last).then(pl.lit(torn)).otherwise(column).alias(column))
+    )
+    line = shell.refused("compare", "torn", *FEW)
+    assert line.startswith(f"error: the {column} {torn!r} has a line break or another control character in its name")
+
+
+@pytest.mark.parametrize("column", ["arm", "cluster", "scores"])
+def test_files_that_lack_a_column_are_named(shell: Shell, column: str) -> None:
+    Results(shell.folder / "old").add(make_predictions(n_items=20, seeds=(0,)))
+    for file in (shell.folder / "old" / "predictions").iterdir():
+        pl.read_parquet(file).drop(column).write_parquet(file)
+    (line,) = refusals(shell, "old")
+    assert line.startswith("old/predictions/english-0-xcopa-test-published.parquet is no results file of this version")
+    assert f"lacks the column '{column}'" in line

@@ -117,7 +117,7 @@ def test_markdown_after_a_study(results: str) -> None:
     ("arguments", "message"),
     [
         (("--baseline", "none"), "--baseline is about runs of RESULTS"),
-        (("--items", "-3"), "-3 items in 1 languages"),
+        (("--items", "-3"), "-3 items in 1 language are no study"),
         (("--discordance", "20"), "discordance of 20"),
         (("--power", "1.2"), "power of 1.2"),
         (("--level", "95"), "level of 95"),
@@ -136,4 +136,6 @@ def test_bad_results_are_one_line(results: str, tmp_path: Path) -> None:
     assert "are observed in RESULTS" in refused(results, "--items", "10")
     alone = tmp_path / "alone"
     Results(alone).add(make_predictions(effects={"none": 0}))
-    assert "no run shares its task" in refused(str(alone))
+    assert "only the arm 'none' is in these results" in refused(str(alone))
+    Results(alone).add(make_predictions(effects={"siqa": 0}, seeds=(5,)))
+    assert "no run shares its task" in refused(str(alone), "--baseline", "none")

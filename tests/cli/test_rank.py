@@ -61,3 +61,19 @@ def test_an_arm_that_is_not_there_is_one_line() -> None:
     done = CliRunner().invoke(app, [str(COMMITTED / "xcopa-starter"), "--baseline", "other"])
     assert isinstance(done.exception, ResultsError)
     assert "no arm named 'other'" in str(done.exception)
+
+
+def test_a_k_beyond_all_arms_is_told_and_left_out(tmp_path: Path) -> None:
+    predictions = make_predictions()
+    results = Results(tmp_path)
+    results.add(predictions)
+    results.add_stages(make_stages(predictions))
+    printed = said(tmp_path, "--k", 99)
+    assert "--k 99 is left out: on no target are there as many arms with an intermediate measure" in printed
+    assert "points lost" not in printed
+    assert "--k 99 is left out" in said(tmp_path, "--k", 2, "--k", 99)
+
+
+def test_ranks_over_a_handful_of_clusters_are_not_certain(tmp_path: Path) -> None:
+    Results(tmp_path).add(make_predictions(effects={"none": -3.0, "mixed": 6.0}, n_items=3))
+    assert "caution: 3 clusters are too few for a bootstrap: no rank, group or interval" in said(tmp_path)

@@ -181,7 +181,7 @@ def test_unequal_items_are_named() -> None:
     holed = make_predictions().filter(
         (pl.col("run") != "mixed-1") | (pl.col("language") != "sw") | (pl.col("item") != "0007")
     )
-    with pytest.raises(ResultsError, match=r"arm 'mixed' \(run mixed-1\) lacks 1 items .* in 'sw' .* example '0007'"):
+    with pytest.raises(ResultsError, match=r"arm 'mixed' \(run mixed-1\) lacks 1 item of .* in 'sw' .* example '0007'"):
         compare(holed)
 
 
@@ -428,7 +428,7 @@ def test_a_contrast_the_wrong_way_round_says_which_way_is_right() -> None:
         compare(crossed(), contrast=("none", "mixed"), method=Method(resamples=99))
 
 
-@pytest.mark.parametrize("name", ["arm", "run", "language"])
+@pytest.mark.parametrize("name", ["arm", "run", "task", "split", "language"])
 def test_rows_without_a_name_are_refused(name: str) -> None:
     empty = make_predictions().with_columns(pl.when(pl.col("item") != "0003").then(name).alias(name))
     with pytest.raises(ResultsError, match=rf"30 predictions have no {name} .* item '0003', for example"):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xfer_bench.errors import ResultsError
-from xfer_bench.stats.method import Method
+from xfer_bench.stats.method import Method, Test
 from xfer_bench.stats.paired import paired_test
 
 Outcomes = npt.NDArray[np.int64]
@@ -73,7 +73,8 @@ def test_identical_systems_have_zero_width_and_p_one() -> None:
 def test_all_right_all_wrong_and_one_item(first: int, second: int, gain: float, n: int) -> None:
     estimate = paired_test(np.full(n, first), np.full(n, second), method=Method(resamples=99))
     assert (estimate.value, estimate.low, estimate.high) == (gain, gain, gain)
-    assert estimate.p_value == (1 if gain == 0 else 1 / 100)
+    # The bootstrap's own p would be 1 / 100, of one item too: the smallest that flipping the signs of n can give holds.
+    assert estimate.p_value == (1 if gain == 0 else 2.0 ** (1 - n))
 
 
 def test_translations_of_an_item_are_drawn_together() -> None:
@@ -133,3 +134,20 @@ def test_inversion_is_of_the_interval_that_is_asked_for() -> None:
         for name in ("percentile", "basic", "bca")
     }
     assert len(set(p.values())) == 3
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 6, 9])
+@pytest.mark.parametrize("test", [None, "inversion"])
+def test_few_clusters_have_no_smaller_p_than_the_exact_test_of_their_signs(n: int, test: Test | None) -> None:
+    better, worse = np.ones(3 * n, dtype=np.int64), np.zeros(3 * n, dtype=np.int64)
+    premises = np.repeat(np.arange(n), 3)
+    found = paired_test(better, worse, clusters=premises, method=Method(test=test, resamples=2_000))
+    theirs = scipy.stats.permutation_test(
+        (np.ones(n), np.zeros(n)), lambda a, b: np.mean(a - b), permutation_type="samples", vectorized=False
+    )
+    assert found.p_value == pytest.approx(theirs.pvalue)
+
+
+def test_many_clusters_have_the_p_that_they_had() -> None:
+    better, worse = np.ones(20, dtype=np.int64), np.zeros(20, dtype=np.int64)
+    assert paired_test(better, worse, method=Method(resamples=10_000)).p_value == 1 / 10_001

@@ -244,7 +244,7 @@ def refused(kind: Any, message: str, **named: Any) -> None:
 
 def test_what_no_study_can_be_is_refused() -> None:
     usual = {"items": 100, "discordance": 0.2}
-    refused(Design, "0 items in 1 languages", **(usual | {"items": 0}))
+    refused(Design, "0 items in 1 language are", **(usual | {"items": 0}))
     refused(Design, "discordance of 20 is none", **(usual | {"discordance": 20}))
     refused(Design, "discordance of nan is none", **(usual | {"discordance": math.nan}))
     refused(Design, "lies from -0.5 to 1", **usual, languages=3, correlation=-0.6)

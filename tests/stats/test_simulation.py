@@ -228,6 +228,10 @@ def test_nothing_is_said_where_a_method_holds(method: str) -> None:
     ("method", "n_clusters", "n_seeds", "said"),
     [
         ("bootstrap", 20, 5, "20 clusters are few"),
+        ("bootstrap", 6, 5, "6 clusters are few"),
+        ("bootstrap", 5, 5, "5 clusters are too few for a bootstrap: its intervals are far too narrow"),
+        ("inversion", 2, 5, "its p is held at 0.5 or more"),
+        ("percentile", 1, 5, "1 cluster is too few for a bootstrap"),
         ("BCa", 100, 1, "covered 93 %"),
         ("basic", 100, 1, "covered 88 %"),
         ("random effects", 500, 3, "rejected 6 %"),

@@ -169,7 +169,8 @@ def _of_files(places: list[Path]) -> Given:
 
     folders = [place for place in places if place.is_dir()]
     if folders:
-        raise ResultsError(f"{folders[0]} is a folder; give one results folder, or per-item files only")
+        joined = "; `xfer-bench merge` joins results folders into one" if folders == places else ""
+        raise ResultsError(f"{folders[0]} is a folder; give one results folder, or per-item files only{joined}")
     return Given(predictions=read_answers(places))
 
 

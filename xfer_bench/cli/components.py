@@ -20,7 +20,7 @@ def components(
 ) -> None:
     """Print variance components of each arm's accuracies and gains: clusters of items, seeds, languages, the rest."""
     from xfer_bench.labels import MORE_TARGET_DATA
-    from xfer_bench.metrics import baseline_arm
+    from xfer_bench.metrics import baseline_arm, why_unpaired
     from xfer_bench.report.components import render_components
     from xfer_bench.results import Results
     from xfer_bench.stats.components import pairing_components
@@ -37,6 +37,6 @@ def components(
         for one in pairings(theirs, baseline=chosen)
     }
     if not found:
-        raise ResultsError(f"no run shares its task, setting and target seed with a run of the baseline {chosen!r}")
+        raise ResultsError(why_unpaired(given.predictions, baseline=chosen))
     given.tell(output)
     typer.echo(render_components(found, baseline=chosen, format=output.value, notes=given.notes))

@@ -51,13 +51,14 @@ def correlate(
     Intermediate stages are the points; with fewer than six intermediate tasks nothing is inferred about tasks. Then
     whether arms that gain in one language, or on one target, gain in others. Controls are no points.
     """
-    from xfer_bench.metrics import baseline_arm
+    from xfer_bench.metrics import baseline_arm, why_unpaired
     from xfer_bench.report.correlations import Correlations, correlation_settings, render_correlations
     from xfer_bench.results import Results
     from xfer_bench.stats.agreement import between_languages, between_targets
     from xfer_bench.stats.controls import control_runs, left_out, without_controls
     from xfer_bench.stats.correlation import pool, relate
     from xfer_bench.stats.evidence import How
+    from xfer_bench.stats.outcomes import pairings
 
     if variant is Variant.BOTH:
         raise ResultsError("--variant both would count every item twice; take published or repaired")
@@ -82,7 +83,10 @@ def correlate(
         notes=(*given.notes, *left_out(given.predictions, control_runs(stages))),
     )
     if not found.relations and not found.agreements:
-        raise ResultsError(f"nothing to correlate in {results}: no run shares its target seed with one of {chosen!r}")
+        why = "no compared run has an intermediate stage with a development accuracy, and the gains are in one language"
+        if not any(pairings(predictions, baseline=chosen)):
+            why = why_unpaired(predictions, baseline=chosen)
+        raise ResultsError(f"nothing to correlate in {results}: {why}")
     if not found.relations:
         typer.echo("no compared run has an intermediate stage with a development accuracy", err=True)
     settings = {**correlation_settings(how, baseline=chosen, resamples=resamples, seed=seed), "select": select}

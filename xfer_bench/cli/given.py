@@ -65,7 +65,14 @@ class Given:
     select: str | None = None
 
     def apart(self, *, reference: str, arms: list[str] | None = None) -> "tuple[pl.DataFrame, pl.DataFrame]":
-        """Predictions of arms and of controls, each with the runs of the reference that they are measured against."""
+        """Predictions of arms and of controls, each with the runs of the reference that they are measured against.
+
+        Raises ResultsError where there is no other arm.
+        """
+        from xfer_bench.metrics import only_arm, why_unpaired
+
+        if only_arm(self.predictions) is not None:
+            raise ResultsError(why_unpaired(self.predictions, baseline=reference))
         if self.controls is None:
             return self.predictions, self.predictions.clear()
         from xfer_bench.stats.controls import apart

@@ -85,7 +85,7 @@ def _before(expected: "Expected", wanted: "Wanted", *, output: Format) -> None:
 
 
 def _after(given: "Given", wanted: "Wanted", *, baseline: str | None, output: Format) -> None:
-    from xfer_bench.metrics import baseline_arm
+    from xfer_bench.metrics import baseline_arm, why_unpaired
     from xfer_bench.report.power import render_observed
     from xfer_bench.stats.observed_power import observe
 
@@ -95,6 +95,6 @@ def _after(given: "Given", wanted: "Wanted", *, baseline: str | None, output: Fo
         [] if rows.is_empty() else observe(rows, baseline=chosen, wanted=wanted) for rows in (ours, theirs)
     )
     if not observed and not controls:
-        raise ResultsError("no run shares its task, setting and target seed with a run of the baseline")
+        raise ResultsError(why_unpaired(given.predictions, baseline=chosen))
     given.tell(output)
     typer.echo(render_observed(observed, controls=controls, notes=given.notes, format=output.value))

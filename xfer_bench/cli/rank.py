@@ -44,6 +44,12 @@ def rank(
     rankings = ranked(ours, baseline=chosen, resamples=resamples, seed=seed)
     lost = regrets(ours, folder.stages(), baseline=chosen, k=k or (1, 2, 3), resamples=resamples, seed=seed)
     settings = {**rank_settings(baseline=chosen, resamples=resamples, seed=seed), "select": select}
-    found = Ranks(rankings=tuple(rankings), regrets=tuple(lost), controls=tuple(controls), notes=given.notes)
-    given.tell(output)
+    tried = {one.k for regret in lost for one in regret.lost}
+    beyond = [
+        f"--k {one} is left out: on no target are there as many arms with an intermediate measure"
+        for one in sorted({*(k or ())} - tried)
+    ]
+    notes = (*given.notes, *beyond)
+    found = Ranks(rankings=tuple(rankings), regrets=tuple(lost), controls=tuple(controls), notes=notes)
+    given.tell(output, *beyond)
     typer.echo(render_ranks(found, format=output.value, settings=settings))

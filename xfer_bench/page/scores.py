@@ -7,7 +7,7 @@ from itertools import groupby
 from xfer_bench.page.answers import verdict
 from xfer_bench.page.subject import Subject
 from xfer_bench.report.sentences import significant, target
-from xfer_bench.report.tables import between, p_text, points, signed
+from xfer_bench.report.tables import between, counted, p_text, points, signed
 from xfer_bench.stats.collapse import lame_arms
 from xfer_bench.stats.controls import controls_in_words
 from xfer_bench.stats.estimates import AVERAGES, AVG, AVG_PUBLISHED, AVG_UNSEEN, ENGLISH, Comparison
@@ -153,11 +153,11 @@ def _matrix(some: Sequence[Comparison], subject: Subject, named: Callable[[str],
             rows.insert(0, plain)
         cells = tuple(_cell(own[code]) if code in own else None for code in languages)
         rows.append(Row(arm=one.arm, seeds=one.n_seeds, note=_arm_note(one, subject), cells=cells))
-    clusters = "" if first.n_clusters == first.n_items else f" in {first.n_clusters:,} clusters"
+    clusters = "" if first.n_clusters == first.n_items else f" in {counted(first.n_clusters, 'cluster')}"
     control = f" ({controls_in_words(first.control)})" if first.control else ""
     return Matrix(
         title=f"{target(first)}{control}",
-        items=f"{first.n_items:,} items{clusters} in each language",
+        items=f"{counted(first.n_items, 'item')}{clusters} in each language",
         headline=subject.is_headline(first.task, first.split, first.variant),
         heads=tuple(Head(language=code, title=_AVERAGES.get(code) or named(code), kind=kinds[code]) for code in kinds),
         rows=tuple(rows),

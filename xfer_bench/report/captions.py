@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from xfer_bench.report.findings import COLLAPSED, CONTROL, SEEN, SIGNIFICANT, Findings, target_heads
 from xfer_bench.report.leaders import RULE, target_of
 from xfer_bench.report.sentences import significant
+from xfer_bench.report.tables import counted
 from xfer_bench.stats.controls import controls_in_words
 from xfer_bench.stats.estimates import AVG, AVG_PUBLISHED, AVG_UNSEEN, Comparison
 from xfer_bench.stats.variants import wrong_languages
@@ -53,12 +54,12 @@ def _data(findings: Findings, shown: Sequence[Comparison]) -> Iterator[str]:
 def _facts(some: Sequence[Comparison]) -> tuple[str, ...]:
     task, variant, split, setting, trained = target_of(some[0])
     first = next((one for one in some if one.language == AVG_UNSEEN and not one.control), None)
-    clusters = "" if some[0].n_items == some[0].n_clusters else f" in {some[0].n_clusters:,} clusters"
+    clusters = "" if some[0].n_items == some[0].n_clusters else f" in {counted(some[0].n_clusters, 'cluster')}"
     return (
         f"{split} split",
         _rows(variant, [code for code in wrong_languages(task, split) if any(code in one.languages for one in some)]),
         f"setting {setting}" if trained == task else f"setting {setting} of {trained}",
-        f"{some[0].n_items:,} items{clusters}",
+        f"{counted(some[0].n_items, 'item')}{clusters}",
         _pairs(some),
         f"unseen: {' '.join(first.languages)}" if first else "",
     )

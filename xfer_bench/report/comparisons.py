@@ -19,6 +19,7 @@ from xfer_bench.report.tables import (
     as_json,
     between,
     block,
+    counted,
     escaped,
     footnotes,
     interval_head,
@@ -240,7 +241,7 @@ def _headlines(comparisons: Sequence[Comparison]) -> list[Comparison]:
 
 
 def _title(one: Comparison) -> str:
-    return f"{target(one)}: {one.n_items:,} items in {one.n_clusters:,} clusters"
+    return f"{target(one)}: {counted(one.n_items, 'item')} in {counted(one.n_clusters, 'cluster')}"
 
 
 def _notes(comparisons: Sequence[Comparison], simultaneous: bool, power: float) -> list[str]:

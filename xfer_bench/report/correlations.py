@@ -14,6 +14,7 @@ from xfer_bench.report.tables import (
     Settings,
     as_json,
     block,
+    counted,
     escaped,
     footnotes,
     interval_head,
@@ -140,8 +141,8 @@ def _row(values: dict[str, Any]) -> dict[str, Any]:
 
 def _relation_table(one: Relation, format: Format) -> str:
     title = (
-        f"{_where(one)}: gain of {one.language} against {_MEASURES[one.measure]}; {one.n_runs} runs of "
-        f"{len(one.points)} intermediate stages"
+        f"{_where(one)}: gain of {one.language} against {_MEASURES[one.measure]}; "
+        f"{counted(one.n_runs, 'run')} of {counted(len(one.points), 'intermediate stage')}"
     )
     rows = [_correlation_row("all points", one.correlation)]
     if one.within is not None:
@@ -156,7 +157,8 @@ def _relation_table(one: Relation, format: Format) -> str:
 
 
 def _pooled_table(pooled: Pooled, format: Format) -> str:
-    title = f"all targets ({len(pooled.targets)}): gains against {_MEASURES[pooled.measure]}, {pooled.n_runs} runs"
+    runs = counted(pooled.n_runs, "run")
+    title = f"all targets ({len(pooled.targets)}): gains against {_MEASURES[pooled.measure]}, {runs}"
     rows = [_correlation_row("within baseline runs", pooled.correlation)]
     rows += [_without_row(left, pooled.correlation.n_tasks) for left in pooled.without]
     return block(title, _heads(pooled.correlation.level), [[pooled.measure, *row] for row in rows], format)

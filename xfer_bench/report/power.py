@@ -10,7 +10,7 @@ import polars as pl
 
 from xfer_bench import __version__
 from xfer_bench.labels import MORE_TARGET_DATA
-from xfer_bench.report.tables import WIDTH, Format, as_json, block, escaped
+from xfer_bench.report.tables import WIDTH, Format, as_json, block, counted, escaped
 from xfer_bench.stats.controls import controls_in_words
 from xfer_bench.stats.observed_power import ObservedPower, observed_frame
 from xfer_bench.stats.planned_power import PlannedPower
@@ -96,9 +96,9 @@ def _marked_title(marked: tuple[str, ObservedPower]) -> str:
 def _observed_title(one: ObservedPower) -> str:
     variant = "" if one.variant == "published" else f" ({one.variant})"
     after = "" if one.target == one.task else f" after {one.target}"
-    clusters = "" if one.n_clusters == one.n_items else f" in {one.n_clusters:,} clusters"
+    clusters = "" if one.n_clusters == one.n_items else f" in {counted(one.n_clusters, 'cluster')}"
     return (
-        f"{one.task}{variant} {one.split}{after}, setting {one.setting}: {one.n_items:,} items{clusters}, "
+        f"{one.task}{variant} {one.split}{after}, setting {one.setting}: {counted(one.n_items, 'item')}{clusters}, "
         f"baseline {one.baseline}"
     )
 
@@ -118,7 +118,7 @@ def _observed_row(one: ObservedPower) -> list[str]:
 
 
 def _planned_title(one: PlannedPower) -> str:
-    items = f"{one.benchmark}'s {one.items:,} items" if one.benchmark else f"{one.items:,} items"
+    items = f"{one.benchmark}'s {counted(one.items, 'item')}" if one.benchmark else counted(one.items, "item")
     return items if one.seeds is None else f"{items}, {one.seeds} seeds with an sd of {one.seed_sd:g} points"
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from xfer_bench.report.tables import between, signed
+from xfer_bench.stats.bootstrap import smallest_p
 from xfer_bench.stats.estimates import AVERAGES, Comparison
 
 
@@ -31,8 +32,8 @@ def target(one: Comparison, *, sure: bool = True) -> str:
 
 
 def _too_few(one: Comparison) -> bool:
-    # Were it only for chance, all clusters would have one sign that often; a bootstrap of two clusters does not see it.
-    return 2.0 ** (1 - one.n_clusters) >= 1 - one.level
+    # A t test of few clusters does not see it, nor does a bootstrap's interval.
+    return smallest_p(one.n_clusters) >= 1 - one.level
 
 
 def _languages(one: Comparison) -> str:

@@ -170,6 +170,11 @@ def p_text(value: float | None, *, least: float = 0.0) -> str:
     return f"<={short}" if value <= least else short
 
 
+def counted(number: int, what: str) -> str:
+    """How many there are, in words: `1 item`, `2 items`, `1,000 items`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def _is_number(column: Sequence[str]) -> bool:
     """Whether all that is said in a column is short and begins like a number or an interval."""
     said = [cell for cell in column if cell]

@@ -2,13 +2,18 @@
 
 from collections.abc import Iterator
 
+from xfer_bench.stats.bootstrap import smallest_p
+
 FEWEST_ITEMS = 500
 FEWEST_SEEDS = 5
 FEW_CLUSTERS = 50
+REJECTED = 0.05
 
 
 def expectation(method: str, *, n_clusters: int, n_seeds: int) -> str | None:
     """The line to print where the committed table (data/calibration.csv) shows that a method is off; None elsewhere.
+
+    Below 6 clusters, which no table needs to show, it says that a test at 5 % cannot reject.
 
     method: a name from `trials.METHODS`, or as comparisons name their tests (`bootstrap`, `mcnemar`, `mid-p`, `sign
     flips`), in any case; one that the table does not have gets None. n_seeds: pairs of runs with seeds of their own; in
@@ -18,7 +23,15 @@ def expectation(method: str, *, n_clusters: int, n_seeds: int) -> str | None:
 
 
 def _cautions(name: str, n_clusters: int, n_seeds: int) -> Iterator[str]:
-    if name in {"bootstrap", "percentile", "inversion", "basic", "bca"} and n_clusters < FEW_CLUSTERS:
+    bootstrap = name in {"bootstrap", "percentile", "inversion", "basic", "bca"}
+    if bootstrap and smallest_p(n_clusters) > REJECTED:
+        least = f"{smallest_p(n_clusters):.4g} or more" if n_clusters > 1 else "1"
+        yield (
+            f"{n_clusters} cluster{'s are' if n_clusters > 1 else ' is'} too few for a bootstrap: its intervals are "
+            f"far too narrow, and its p is held at {least}, as flipping the signs of so few can give no smaller one; "
+            "score more items"
+        )
+    if bootstrap and n_clusters < FEW_CLUSTERS:
         yield (
             f"{n_clusters} clusters are few for a bootstrap: simulated intervals covered 91 and 93 % at 10 and 20 "
             "clusters, and p rejected 8 and 7 % without a gain; --permutation held its level"

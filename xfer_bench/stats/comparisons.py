@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from xfer_bench.errors import ResultsError
-from xfer_bench.metrics import baseline_arm
+from xfer_bench.metrics import baseline_arm, only_arm, targets_only, why_unpaired
 from xfer_bench.stats.bootstrap import Floats
 from xfer_bench.stats.estimates import AVERAGES, Comparison
 from xfer_bench.stats.intervals import simultaneous
@@ -21,6 +21,7 @@ from xfer_bench.tasks.task import PUBLISHED, REPAIRED
 PRIMARY = "primary"
 
 _USUAL = Method()
+_TARGET = ["task", "variant", "split", "setting", "target"]
 
 
 def compare(
@@ -75,19 +76,30 @@ def compare(
     rest = [one for pairing in pairings(predictions, baseline=chosen, arms=arms) for one in measure(pairing, method)]
     if not rest:
         raise ResultsError(
-            f"no run shares its task, setting and target seed with a run of the baseline {chosen!r}"
-            f"{_remedy(predictions, arms=arms, baseline=chosen)}"
+            f"{why_unpaired(predictions, baseline=chosen)}{_remedy(predictions, arms=arms, baseline=chosen)}"
         )
     return _in_families([*first, *rest], method)
 
 
 def _remedy(predictions: pl.DataFrame, *, arms: Sequence[str] | None, baseline: str) -> str:
+    if only_arm(predictions) is not None:
+        return ""
     # A baseline with several runs for a target seed has no single one for an arm without intermediate seeds.
     if arms and any(pairings(predictions, baseline=arms[0], arms=[baseline])):
         return f" that has its intermediate seed too; ask for it the other way round, as {baseline}:{arms[0]}"
     if predictions["variant"].n_unique() > 1:
         return ", over one variant of the task's rows; score them on both"
+    if not _meet(predictions, arms=arms, baseline=baseline):
+        return "; none shares even the task, split and setting: score both on the same"
     return "; train both with the same target seeds"
+
+
+def _meet(predictions: pl.DataFrame, *, arms: Sequence[str] | None, baseline: str) -> bool:
+    """Whether the baseline and another arm were scored on one target at all."""
+    rows = targets_only(predictions).select(*_TARGET, "arm").unique()
+    others = rows.filter(pl.col("arm") != baseline if arms is None else pl.col("arm").is_in(arms))
+    there = rows.filter(arm=baseline)
+    return not others.join(there, on=_TARGET, how="semi", nulls_equal=True).is_empty()
 
 
 def comparison_frame(comparisons: Sequence[Comparison]) -> pl.DataFrame:

@@ -8,7 +8,15 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from xfer_bench.errors import ResultsError
-from xfer_bench.stats.bootstrap import Floats, Numbers, by_columns, check_level, p_value, percentile_interval
+from xfer_bench.stats.bootstrap import (
+    Floats,
+    Numbers,
+    by_columns,
+    check_level,
+    p_value,
+    percentile_interval,
+    smallest_p,
+)
 
 Method: TypeAlias = Literal["percentile", "basic", "bca"]
 
@@ -57,14 +65,20 @@ def interval(
 
 
 def p_by_inversion(
-    draws: Floats, observed: Floats, *, method: Method = "percentile", jackknife: Floats | None = None
+    draws: Floats,
+    observed: Floats,
+    *,
+    method: Method = "percentile",
+    jackknife: Floats | None = None,
+    clusters: int | None = None,
 ) -> Floats:
     """Two-sided p-value of each column at which its interval just excludes nought: (columns,).
 
-    Parameters as for `interval`. For the percentile interval it is 2 min(1 + #{g* <= 0}, 1 + #{g* >= 0}) / (B + 1)
-    and 1 at most (Davison and Hinkley, 1997, 4.4 and 5.3); for the basic one the same with 2 g - g* for g*; for BCa
-    the tail of the corrected interval that ends at nought. Never nought; 1 for identical systems. Raises
-    ResultsError as `interval` does.
+    Parameters as for `interval`; clusters: how many were drawn from, as `bootstrap.p_value` takes it. For the
+    percentile interval it is 2 min(1 + #{g* <= 0}, 1 + #{g* >= 0}) / (B + 1) and 1 at most (Davison and Hinkley, 1997,
+    4.4 and 5.3); for the basic one the same with 2 g - g* for g*; for BCa the tail of the corrected interval that ends
+    at nought. Never nought; 1 for identical systems; of few clusters never below `bootstrap.smallest_p`, which their
+    far too narrow interval does not know. Raises ResultsError as `interval` does.
     """
     _check(draws, observed, method=method, jackknife=jackknife)
     nought = 2 * observed if method == "basic" else np.zeros_like(observed, dtype=np.float64)
@@ -79,7 +93,8 @@ def p_by_inversion(
         largest = 1 - 0.5 / (n_draws + 1)
         upper = ndtr(_uncorrected(ndtri(np.minimum(upper, largest)), bias, acceleration))
         lower = ndtr(-_uncorrected(-ndtri(np.minimum(lower, largest)), bias, acceleration))
-    return np.asarray(np.minimum(1.0, 2 * np.minimum(upper, lower)))
+    p = np.minimum(1.0, 2 * np.minimum(upper, lower))
+    return np.asarray(p if clusters is None else np.maximum(p, smallest_p(clusters)))
 
 
 def jackknife_means(sums: Numbers, sizes: Numbers) -> Floats:
@@ -88,10 +103,14 @@ def jackknife_means(sums: Numbers, sizes: Numbers) -> Floats:
     sums: (clusters, columns); sizes: (clusters,), as `resample_means` takes them. A mean of means (over languages,
     say) divides these as it divides the draws. Raises ResultsError for fewer than two clusters.
     """
-    if sums.ndim != 2 or sizes.shape != sums.shape[:1] or len(sizes) < 2:
+    if sums.ndim != 2 or sizes.shape != sums.shape[:1]:
         raise ResultsError(
-            f"the jackknife needs (clusters, columns) and (clusters,), at least two clusters; got {sums.shape} and "
-            f"{sizes.shape}"
+            f"the jackknife needs (clusters, columns) and (clusters,); got {sums.shape} and {sizes.shape}"
+        )
+    if len(sizes) < 2:
+        raise ResultsError(
+            f"BCa leaves out each cluster of items in turn, which needs at least two clusters; got {len(sizes)}: score "
+            "more items, or ask for the percentile interval"
         )
     totals = np.ascontiguousarray(sums.T).sum(axis=1, dtype=np.float64)
     return np.asarray((totals - sums) / (sizes.sum(dtype=np.float64) - sizes)[:, None])
@@ -134,13 +153,19 @@ def simultaneous(draws: Floats, observed: Floats, *, level: float = 0.95) -> tup
 
 
 def pair_differences(
-    draws: Floats, observed: Floats, *, pairs: Sequence[tuple[int, int]] | None = None, level: float = 0.95
+    draws: Floats,
+    observed: Floats,
+    *,
+    pairs: Sequence[tuple[int, int]] | None = None,
+    level: float = 0.95,
+    clusters: int | None = None,
 ) -> Iterator[PairDifference]:
     """Differences of pairs of systems with percentile intervals and the bootstrap's p-values, one pair after another.
 
     draws: (resamples, systems, columns) of one joint draw, in which the difference of two drawn means is the drawn
         mean of the difference. observed: (systems, columns).
     pairs: (after, before) places; by default every two systems once, the earlier minus the later.
+    clusters: how many were drawn from, as `bootstrap.p_value` takes it.
 
     However many pairs, memory for a few of them is taken. Raises ResultsError for shapes that do not fit.
     """
@@ -151,11 +176,11 @@ def pair_differences(
             f"{draws.shape} and {observed.shape}"
         )
     chosen = list(combinations(range(len(observed)), 2)) if pairs is None else pairs
-    return _pair_differences(draws, observed, chosen, level)
+    return _pair_differences(draws, observed, chosen, level, clusters)
 
 
 def _pair_differences(
-    draws: Floats, observed: Floats, pairs: Sequence[tuple[int, int]], level: float
+    draws: Floats, observed: Floats, pairs: Sequence[tuple[int, int]], level: float, clusters: int | None
 ) -> Iterator[PairDifference]:
     n_draws, _, n_columns = draws.shape
     at_once = max(1, _BATCH_BYTES // (8 * n_draws * max(1, n_columns)))
@@ -166,7 +191,7 @@ def _pair_differences(
         series = np.moveaxis(rows, -1, 0)
         values = np.stack([observed[after] - observed[before] for after, before in batch])
         low, high = percentile_interval(series, level=level)
-        p = p_value(series, values)
+        p = p_value(series, values, clusters=clusters)
         for place, (after, before) in enumerate(batch):
             yield PairDifference(
                 after=after, before=before, value=values[place], low=low[place], high=high[place], p_value=p[place]

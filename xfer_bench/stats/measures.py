@@ -125,8 +125,9 @@ def _over_both(pairing: Pairing, columns: Sequence[_Column], sizes: Numbers, met
         observed = won.sum(axis=0).reshape(-1, len(columns)).mean(axis=0) / sizes.sum()
         low, high = interval(draws, observed, method="percentile", level=method.level)
         return _Inference(
-            low=low, high=high, standard_error=draws.std(axis=0), p_value=p_value(draws, observed),
-            test="crossed bootstrap", draws=draws, caution=_cautions(["crossed bootstrap"], **few),
+            low=low, high=high, standard_error=draws.std(axis=0),
+            p_value=p_value(draws, observed, clusters=len(sizes)), test="crossed bootstrap", draws=draws,
+            caution=_cautions(["crossed bootstrap"], **few),
         )  # fmt: skip
     fit = (random_effects if grid.ndim == 1 else crossed_random_effects)(won, sizes, level=method.level)
     p, test = fit.p_value, "random effects"

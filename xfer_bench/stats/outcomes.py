@@ -8,7 +8,7 @@ import numpy.typing as npt
 import polars as pl
 
 from xfer_bench.errors import ResultsError
-from xfer_bench.metrics import targets_only, with_correct
+from xfer_bench.metrics import check_named, check_printable, targets_only, with_correct
 from xfer_bench.stats.bootstrap import Numbers
 from xfer_bench.stats.estimates import AVG, AVG_PUBLISHED, AVG_UNSEEN, ENGLISH
 from xfer_bench.tasks import TASKS
@@ -126,27 +126,18 @@ def pairings(predictions: pl.DataFrame, *, baseline: str, arms: Collection[str] 
 
     arms: those that are measured against the baseline; by default all others.
 
-    Raises ResultsError when a run lacks a language or an item that the others have, and for rows without a name.
+    Raises ResultsError when a run lacks a language or an item that the others have, and for rows without a name or
+    with one that no table can show.
     """
     targets = targets_only(predictions)
-    _check_named(targets)
+    check_named(targets, "arm", "run", "task", "split", "language")
     for key, rows in sorted(targets.partition_by(_TARGET, as_dict=True).items(), key=lambda part: [*map(str, part[0])]):
+        for name, value in zip(_TARGET, map(str, key), strict=True):
+            check_printable(value, what=name)
         chosen = rows if arms is None else rows.filter(pl.col("arm").is_in([*arms, baseline]))
         matched = _matched_runs(chosen, baseline)
         if not matched.is_empty():
             yield _pairing(dict(zip(_TARGET, map(str, key), strict=True)), chosen, matched, baseline)
-
-
-def _check_named(rows: pl.DataFrame) -> None:
-    # A null would sort with nothing, or drop its rows out of every join.
-    for name in ("arm", "run", "language"):
-        nameless = rows.filter(pl.col(name).is_null())
-        if not nameless.is_empty():
-            row = nameless.row(0, named=True)
-            raise ResultsError(
-                f"{len(nameless)} predictions have no {name} (run {row['run']!r}, {row['task']} {row['split']}, item "
-                f"{row['item']!r}, for example); each row needs one"
-            )
 
 
 def _matched_runs(rows: pl.DataFrame, baseline: str) -> pl.DataFrame:
@@ -161,9 +152,11 @@ def _matched_runs(rows: pl.DataFrame, baseline: str) -> pl.DataFrame:
     by = ["target_seed"] if not before["target_seed"].is_duplicated().any() else _SEEDS
     twice = before.filter(pl.struct(by).is_duplicated()).sort("before")
     if not twice.is_empty():
+        seed = twice["target_seed"][0]
+        which = "without a target seed" if seed is None else f"with target seed {seed}"
         raise ResultsError(
-            f"the baseline {baseline!r} has several runs with target seed {twice['target_seed'][0]}: "
-            f"{', '.join(twice['before'].head(2))}; it may have one per target seed, or per pair of seeds"
+            f"the baseline {baseline!r} has several runs {which}: {', '.join(twice['before'].head(2))}; it "
+            "may have one per target seed, or per pair of seeds"
         )
     # Checkpoints from elsewhere have no seeds; they pair as they are.
     others = runs.filter(pl.col("arm") != baseline)
@@ -240,7 +233,8 @@ def _check_complete(outcomes: Outcomes, rows: pl.DataFrame, *, where: str) -> No
     for place, (run, language) in enumerate(outcomes.cells.iter_rows()):
         absent = np.flatnonzero(outcomes.right[place] == MISSING)
         if len(absent):
+            many = "1 item" if len(absent) == 1 else f"{len(absent)} items"
             raise ResultsError(
-                f"arm {arm_of[run]!r} (run {run}) lacks {len(absent)} items of {where} in {language!r} that others "
+                f"arm {arm_of[run]!r} (run {run}) lacks {many} of {where} in {language!r} that others "
                 f"have, for example {items['item'][int(absent[0])]!r}"
             )

@@ -43,9 +43,9 @@ def over_clusters(sums: Numbers, sizes: Numbers, *, divisors: Numbers | int, met
     if method.test == "permutation":
         p = permutation_p(sums, resamples=method.resamples, seed=method.seed)
     elif method.test == "inversion":
-        p = p_by_inversion(draws, value, method=method.interval, jackknife=jackknife)
+        p = p_by_inversion(draws, value, method=method.interval, jackknife=jackknife, clusters=len(sizes))
     else:
-        p = p_value(draws, value)
+        p = p_value(draws, value, clusters=len(sizes))
     return Drawn(value=value, draws=draws, low=low, high=high, p_value=p)
 
 

@@ -225,7 +225,8 @@ def paired_standard_error(
     have, and a gain beyond the discordance.
     """
     if items < 1 or languages < 1:
-        raise ResultsError(f"{items} items in {languages} languages are no study; use at least 1 of each")
+        many = "language" if languages == 1 else "languages"
+        raise ResultsError(f"{items} items in {languages} {many} are no study; use at least 1 of each")
     if not 0 <= discordance <= 1:
         raise ResultsError(f"a discordance of {discordance:g} is none; it is a share of the items, from 0 to 1")
     lowest = -1.0 if languages == 1 else -1 / (languages - 1)

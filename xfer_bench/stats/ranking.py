@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from xfer_bench.errors import ResultsError
-from xfer_bench.metrics import baseline_arm
+from xfer_bench.metrics import baseline_arm, why_unpaired
 from xfer_bench.stats.bootstrap import Floats, percentile_interval
 from xfer_bench.stats.gains import arm_gains, headline
 from xfer_bench.stats.outcomes import Pairing, pairings
@@ -165,7 +165,8 @@ def rank(
     choice too. Raises ResultsError for what `compare` refuses.
     """
     found = []
-    for pairing in pairings(predictions, baseline=baseline_arm(predictions, name=baseline)):
+    chosen = baseline_arm(predictions, name=baseline)
+    for pairing in pairings(predictions, baseline=chosen):
         columns = headline(pairing)
         ours = arm_gains(pairing, columns, resamples=resamples, seed=seed)
         draws = np.column_stack([ours.draws[:, :, 0], np.zeros(len(ours.draws))])
@@ -182,7 +183,7 @@ def rank(
             )
         )
     if not found:
-        raise ResultsError("no run shares its task, setting and target seed with a run of the baseline")
+        raise ResultsError(why_unpaired(predictions, baseline=chosen))
     return found
 
 
@@ -198,14 +199,14 @@ def regrets(
     """Regret@k of the intermediate measure, mean over an arm's stages, against the realised headline gain.
 
     Arms without an intermediate development accuracy, the baseline among them, cannot be predicted and are left out.
-    A k beyond the number of arms is left out, and so is a target with fewer than two arms. The intervals draw items;
-    a regret is never below nought, so neither is its interval.
+    A k beyond the number of arms is left out, and so is a target with fewer than two arms, or than every k. The
+    intervals draw items; a regret is never below nought, so neither is its interval.
     """
     found = []
     for target in targets(predictions, stages, baseline=baseline):
         ours = arm_gains(target.pairing, headline(target.pairing), resamples=resamples, seed=seed)
         arms = [arm for arm in ours.arms if any(point.arm == arm for point in target.points)]
-        if len(arms) < 2:
+        if len(arms) < max(2, min(k, default=1)):
             continue
         predicted = np.array(
             [np.mean([point.intermediate for point in target.points if point.arm == arm]) for arm in arms]

@@ -82,7 +82,8 @@ def _percentile(trial: Trial) -> Said:
     sums = trial.sums
     draws = trial.points * resample_means(sums, trial.sizes, resamples=_RESAMPLES, seed=trial.seed)
     low, high = percentile_interval(draws, level=LEVEL)
-    return Said(low=low, high=high, p_value=p_value(draws, trial.points * sums.sum(axis=0) / trial.world.items))
+    observed = trial.points * sums.sum(axis=0) / trial.world.items
+    return Said(low=low, high=high, p_value=p_value(draws, observed, clusters=trial.world.clusters))
 
 
 def _bootstrap(method: Literal["percentile", "basic", "bca"]) -> Rule:
@@ -93,7 +94,7 @@ def _bootstrap(method: Literal["percentile", "basic", "bca"]) -> Rule:
         draws = trial.points * resample_means(sums, sizes, resamples=_RESAMPLES, seed=trial.seed)
         observed = trial.points * sums.sum(axis=0) / trial.world.items
         known = trial.points * jackknife_means(sums, sizes) if method == "bca" else None
-        p = p_by_inversion(draws, observed, method=method, jackknife=known)
+        p = p_by_inversion(draws, observed, method=method, jackknife=known, clusters=len(sizes))
         if method == "percentile":
             return Said(p_value=p)
         low, high = interval(draws, observed, method=method, level=LEVEL, jackknife=known)
@@ -145,7 +146,8 @@ def _crossed_bootstrap(trial: Trial) -> Said:
     points = 100 / trial.world.languages
     draws = points * crossed_bootstrap(outcomes, trial.sizes, resamples=_RESAMPLES, seed=trial.seed)
     low, high = percentile_interval(draws, level=LEVEL)
-    return Said(low=low, high=high, p_value=p_value(draws, trial.points * trial.sums.sum(axis=0) / trial.world.items))
+    observed = trial.points * trial.sums.sum(axis=0) / trial.world.items
+    return Said(low=low, high=high, p_value=p_value(draws, observed, clusters=trial.world.clusters))
 
 
 def _seeds_resampled(trial: Trial) -> Said:
