@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -267,6 +268,25 @@ def test_stages_of_earlier_versions_lack_what_was_not_measured_then(tmp_path: Pa
     assert read["initial_accuracy"].null_count() == read["development_majority"].null_count() == len(stages)
 
 
+# Adds predictions, and is killed when a file of this folder is about to be replaced for the so manieth time.
+KILLED = """
+import json, os, sys
+import polars as pl
+from xfer_bench.results import Results
+folder, count, marks, place, *files = sys.argv[1:]
+seen = 0
+def watch(event, arguments):
+    global seen
+    if event == "os.rename" and os.path.basename(os.path.dirname(arguments[1])) == folder:
+        seen += 1
+        if seen == int(count):
+            os.kill(os.getpid(), 9)
+sys.addaudithook(watch)
+predictions, data = map(pl.read_parquet, files)
+Results(place).add(predictions, marks={tuple(one): "b" for one in json.loads(marks)}, data=data)
+"""
+
+
 class TestData:
     """Which rows predictions are of."""
 
@@ -340,6 +360,44 @@ class TestData:
         scored = results.scored()
         assert scored.height == 6 * 5
         assert set(scored["run"]) == set(predictions["run"])
+
+    @pytest.mark.parametrize(
+        ("folder", "count", "marks"), [("data", 1, "a"), ("predictions", 1, "ab"), ("data", 2, "ab"), ("data", 3, "b")]
+    )
+    def test_a_kill_leaves_no_rows_under_the_name_of_others(
+        self, tmp_path: Path, folder: str, count: int, marks: str
+    ) -> None:
+        predictions = make_predictions(seeds=(0,), effects={"none": 0})
+        thai, results = predictions.filter(language="th"), Results(tmp_path / "results")
+        results.add(predictions, marks=marks_of(predictions), data=make_data(predictions))
+        other = thai.with_columns(prediction=1 - pl.col("prediction"))
+        other.write_parquet(tmp_path / "new")
+        make_data(other, mark="b").write_parquet(tmp_path / "data-of-new")
+        cells = json.dumps([[*one] for one in marks_of(other, "b")])
+        program = [sys.executable, "-c", KILLED, folder, str(count), cells, "results", "new", "data-of-new"]
+        # There is no third time: it is finished then.
+        assert subprocess.run(program, cwd=tmp_path, check=False).returncode == (0 if count == 3 else -9)
+        told = results.uses().filter(language="th")["fingerprint"].to_list()
+        among = results.uses(torn=True).filter(language="th")["fingerprint"].to_list()
+        assert among == [make_data(thai, mark=mark)["fingerprint"].item() for mark in marks]
+        assert told == (among if len(among) == 1 else [])
+        assert results.data().filter(language="th").height == len(among)
+        # The other languages are what they were, and the same call mends what is open.
+        assert results.uses().height == 4 + len(told)
+        assert results.holds(marks_of(other, "b"), with_data=True) == (count == 3)
+        results.add(other, marks=marks_of(other, "b"), data=make_data(other, mark="b"))
+        assert results.holds(marks_of(other, "b"), with_data=True)
+        assert results.data().height == results.uses(torn=True).height == 5
+
+    def test_nothing_is_told_of_unknown_rows_before_they_are_gone(self, tmp_path: Path) -> None:
+        predictions = make_predictions(seeds=(0,), effects={"none": 0})
+        results = Results(tmp_path / "results")
+        results.add(predictions)
+        predictions.write_parquet(tmp_path / "new")
+        make_data(predictions).write_parquet(tmp_path / "data-of-new")
+        program = [sys.executable, "-c", KILLED, "predictions", "1", "[]", "results", "new", "data-of-new"]
+        assert subprocess.run(program, cwd=tmp_path, check=False).returncode == -9
+        assert results.uses(torn=True).is_empty()
 
     @pytest.mark.parametrize("part", ["data/none-0-xcopa-test-published", "checkpoints/none-0"])
     def test_a_damaged_file_is_named(self, tmp_path: Path, part: str) -> None:

@@ -50,21 +50,24 @@ class Results:
         """Adds PREDICTIONS to the folder.
 
         Rows that are there for the same run, step, task, variant, split and language are replaced; others are kept.
-        Each file is replaced in one step, so a killed process leaves whole files only. marks: what the new rows were
+        Each file is replaced in one step, so a killed process leaves whole files only; and, of what it was replacing,
+        both what it was of and what it would have been of, until it is added again. marks: what the new rows were
         made of, for `holds`. data: DATA of the new rows' tasks, variants, splits and languages, or USES; of those
         that it lacks nothing is known from then on. Raises ResultsError when a file cannot be read or written.
         """
         for part in conform(predictions, PREDICTIONS).partition_by(_FILE, maintain_order=True):
             names = part.select(_FILE).row(0)
             path = self._predictions / file_name(names)
-            self._note(self._data / path.name, part.select(_REPLACED).unique(), data)
             kept = read_table(path, PREDICTIONS) if path.exists() else part.clear()
+            meanwhile, after = self._notes(path.name, part, kept, data)
+            self._note(path.name, meanwhile)
             kept = kept.join(part, on=_REPLACED, how="anti", nulls_equal=True)
             rows = pl.concat([kept, part]).sort("run", "language", "item", maintain_order=True)
             replaced = {_mark_name((*names, *cell)) for cell in part.select("language", "step").unique().iter_rows()}
             new = {_mark_name(cell): mark for cell, mark in (marks or {}).items()}
             old = {name: mark for name, mark in marks_of(path).items() if name not in replaced}
             write_table(path, rows, marks=old | {name: mark for name, mark in new.items() if name in replaced})
+            self._note(path.name, after)
 
     def holds(self, marks: Marks, *, with_data: bool = False) -> bool:
         """Whether everything with these marks was added, and nothing was changed since. Reads no predictions.
@@ -78,9 +81,13 @@ class Results:
             return False
         return all(want.items() <= marks_of(path).items() for path, want in wanted.items())
 
-    def uses(self) -> pl.DataFrame:
-        """USES: which rows each run's predictions are of; no row where that was not told. Raises ResultsError."""
-        return read_tables(sorted(self._data.glob("*.parquet")), USES)
+    def uses(self, *, torn: bool = False) -> pl.DataFrame:
+        """USES: which rows each run's predictions are of; no row where that was not told. Raises ResultsError.
+
+        torn: where a killed process leaves it open, both that may be.
+        """
+        found = read_tables(sorted(self._data.glob("*.parquet")), USES)
+        return found if torn else _whole(found)
 
     def data(self) -> pl.DataFrame:
         """DATA: where the rows behind the predictions came from; an empty frame in folders of earlier versions.
@@ -88,7 +95,7 @@ class Results:
         One row for each task, variant, split and language, and one more for each further content that runs differ in.
         """
         # Of the same rows a commit says more than the words that stand for none, which are shorter.
-        known = self.uses().sort(pl.col("revision").str.len_chars(), descending=True, maintain_order=True)
+        known = self.uses(torn=True).sort(pl.col("revision").str.len_chars(), descending=True, maintain_order=True)
         return known.select(list(DATA)).unique([*_COLUMN, "fingerprint"], keep="first").sort(*_COLUMN, "fingerprint")
 
     def add_checkpoints(self, checkpoints: pl.DataFrame) -> None:
@@ -173,23 +180,37 @@ class Results:
 
     def _told(self, name: str) -> set[str]:
         """The marks' names of all that a file of predictions has, and of which it is known what rows they are."""
-        path = self._data / name
-        if not path.exists():
-            return set()
-        cells = read_table(path, USES).select("run", "task", "split", "variant", "language", "step")
+        cells = _whole(self._noted(name)).select("run", "task", "split", "variant", "language", "step")
         return {_mark_name(cell) for cell in cells.iter_rows()}
 
-    def _note(self, path: Path, cells: pl.DataFrame, data: pl.DataFrame | None) -> None:
-        """Keep in a file of USES what is known of new rows instead of what was known of those that they replace."""
-        kept = read_table(path, USES) if path.exists() else pl.DataFrame(schema=USES)
-        before = kept.height
-        kept = kept.join(cells, on=_REPLACED, how="anti", nulls_equal=True)
+    def _noted(self, name: str) -> pl.DataFrame:
+        """USES of a file of predictions, torn ones too."""
+        path = self._data / name
+        return read_table(path, USES) if path.exists() else pl.DataFrame(schema=USES)
+
+    def _notes(
+        self, name: str, part: pl.DataFrame, held: pl.DataFrame, data: pl.DataFrame | None
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """USES of a file while it is replaced, and after that: a part's instead of those of the rows that are held.
+
+        While it is replaced nobody knows which of the two there are, so that others are joined with neither. Of rows
+        that nothing was known of, nothing is until they are gone.
+        """
+        cells, known = part.select(_REPLACED).unique(), self._noted(name)
+        new = pl.DataFrame(schema=USES)
         if data is not None:
             on = [*_COLUMN, *({"run", "step"} & {*data.columns})]
             new = conform(cells.join(data, on=on, how="inner", nulls_equal=True), USES)
-            write_table(path, pl.concat([kept, new]).sort(_REPLACED))
-        elif kept.height < before:
-            write_table(path, kept)
+        others = known.join(cells, on=_REPLACED, how="anti", nulls_equal=True)
+        old = known.join(new, on=_REPLACED, how="semi", nulls_equal=True)
+        unknown = held.join(known, on=_REPLACED, how="anti", nulls_equal=True)
+        sure = new.join(unknown, on=_REPLACED, how="anti", nulls_equal=True)
+        return pl.concat([others, old, sure]).unique(maintain_order=True), pl.concat([others, new])
+
+    def _note(self, name: str, uses: pl.DataFrame) -> None:
+        uses = uses.sort(_REPLACED, maintain_order=True)
+        if not uses.equals(self._noted(name)):
+            write_table(self._data / name, uses)
 
     @property
     def _predictions(self) -> Path:
@@ -210,6 +231,11 @@ class Results:
     @property
     def _contrasts(self) -> Path:
         return self.folder / "contrasts.parquet"
+
+
+def _whole(uses: pl.DataFrame) -> pl.DataFrame:
+    """USES without those that a killed process left open."""
+    return uses.filter(~pl.struct(_REPLACED).is_duplicated())
 
 
 def _check_answers(predictions: pl.DataFrame, folder: Path) -> None:

@@ -49,6 +49,75 @@ def study(tmp_path: Path, text: str = STUDY) -> Path:
     return path
 
 
+class TestTyping:
+    """What was typed wrong is said like everything else, with what is right and where the help is."""
+
+    @pytest.mark.parametrize(
+        ("typed", "says"),
+        [
+            ("evall x", "no such command 'evall'. Did you mean 'eval'? see xfer-bench --help"),
+            (
+                "data nosuch",
+                "no such command 'nosuch'; choose one of list, prefetch, provenance, audit; see xfer-bench data --help",
+            ),
+            ("eval", "missing argument 'CKPT...'; see xfer-bench eval --help"),
+            ("run quickstart", "missing option '-o' / '--out'; see xfer-bench run --help"),
+            ("tasks more", "got unexpected extra argument(s) (more); see xfer-bench tasks --help"),
+            ("--nope", "no such option: --nope; see xfer-bench --help"),
+            (
+                "eval x --lmit 3",
+                "no such option: --lmit (Possible options: --limit, --split); see xfer-bench eval --help",
+            ),
+            ("data audit --data-root", "option '--data-root' requires an argument; see xfer-bench data audit --help"),
+            ("eval x --dry-run=yes", "option '--dry-run' does not take a value; see xfer-bench eval --help"),
+            (
+                "eval x --split trian",
+                "invalid value for '--split': 'trian' is not one of 'validation', 'test'; see xfer-bench eval --help",
+            ),
+        ],
+    )
+    def test_it_is_one_line(
+        self, typed: str, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert refused(typed.split(), monkeypatch, capsys) == f"error: {says}"
+
+    @pytest.mark.parametrize(("value", "wants"), [("many", "a valid integer"), ("0", "greater than or equal to 1")])
+    def test_a_value_is_named_with_what_it_should_be(
+        self, value: str, wants: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        line = refused(["eval", "x", "--limit", value], monkeypatch, capsys)
+        assert line.startswith("error: invalid value for '--limit': ")
+        assert wants in line
+        assert line.endswith(f"got '{value}'; see xfer-bench eval --help")
+
+    def test_a_name_of_several_lines_stays_on_one(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert "--limit" in refused(["eval", "x", "--limit", "one\n\x1b[31mtwo"], monkeypatch, capsys)
+        assert "--o" in refused(["eval", "x", "--o\nther"], monkeypatch, capsys)
+
+    @pytest.mark.parametrize(
+        ("typed", "code", "says"),
+        [((), 2, "Usage: xfer-bench "), (("data",), 2, "prefetch"), (("--version",), 0, "xfer-bench "),
+         (("eval", "-h"), 0, "--batch-tokens")],
+    )  # fmt: skip
+    def test_help_and_version_are_answers(
+        self,
+        typed: Sequence[str],
+        code: int,
+        says: str,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setattr("sys.argv", ["xfer-bench", *typed])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        said = capsys.readouterr()
+        assert (stop.value.code or 0) == code
+        assert says in said.out
+        assert said.err == ""
+
+
 class TestEvaluating:
     def test_a_missing_checkpoint(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         assert "no such directory: ./nowhere" in refused(["eval", "./nowhere"], monkeypatch, capsys)
@@ -142,6 +211,12 @@ class TestStudies:
         line = refused(["run", str(path), "-o", "out", "--data-root", str(root)], monkeypatch, capsys)
         assert "Rowan/hellaswag" in line
         assert "train" in line
+
+
+def test_a_link_to_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    line = refused(["tasks", "--data-root", "loop"], monkeypatch, capsys)
+    assert str(tmp_path / "loop") in line
 
 
 class TestResults:

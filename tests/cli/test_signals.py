@@ -104,7 +104,7 @@ class Last:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(0)
 
-def app():
+def app(standalone_mode):
     Last()
     time.sleep(60)
 

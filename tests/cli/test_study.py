@@ -88,7 +88,7 @@ def test_a_study_of_which_nothing_is_left_says_just_that(shell: Shell) -> None:
     assert err.splitlines()[-1].startswith("error: 3 stages failed, which costs 3 of 3 runs; all else is done")
 
 
-@pytest.mark.parametrize("jobs", ["0", "-1", "two", "1.5", ""])
+@pytest.mark.parametrize("jobs", ["0", "-1", "two", "1.5", "", "9" * 5000])
 def test_another_number_of_jobs_is_one_line(shell: Shell, jobs: str) -> None:
     said = shell.refused("train", "study.toml", "-o", "out", "--jobs", jobs)
     assert said == f"error: --jobs {jobs}: give a number from 1 on, or auto"

@@ -101,6 +101,7 @@ def test_a_limit_keeps_whole_clusters(mirror: Path, store: PredictionStore, lang
     items = four.rows
     assert limited(items, 3).height == 3
     assert limited(items, 100).equals(items)
+    assert limited(items, 10**30).equals(items)
     assert limited(items, None).equals(items)
 
 

@@ -101,11 +101,12 @@ def test_weights_that_are_pickled_are_refused_also_within_a_tree(made: Path, tmp
         ("damaged", r"damaged: damaged configuration"),
         ("odd", r"odd: damaged configuration \(its id2label"),
         ("strange", r"strange: damaged configuration"),
+        ("trimmed", r"trimmed: damaged configuration \(vocabulary\.json: `covers` has to be a list"),
         ("damaged/config.json", r"config\.json is a file; give the checkpoint's directory"),
     ],
 )
 def test_what_is_no_checkpoint_is_refused_on_one_line(made: Path, tmp_path: Path, place: str, says: str) -> None:
-    for name in ("empty", "weightless", "unconfigured", "damaged", "strange", "odd"):
+    for name in ("empty", "weightless", "unconfigured", "damaged", "strange", "odd", "trimmed"):
         shutil.copytree(made, tmp_path / name)
     shutil.rmtree(tmp_path / "empty")
     (tmp_path / "empty").mkdir()
@@ -113,6 +114,7 @@ def test_what_is_no_checkpoint_is_refused_on_one_line(made: Path, tmp_path: Path
     (tmp_path / "unconfigured" / "config.json").unlink()
     (tmp_path / "damaged" / "config.json").write_text('{"architectures": [')
     (tmp_path / "strange" / "config.json").write_text("[1, 2]")
+    (tmp_path / "trimmed" / "vocabulary.json").write_text('{"covers": 3}')
     (tmp_path / "odd" / "config.json").write_text('{"id2label": ["a"]}')
     with pytest.raises(CheckpointError, match=says) as caught:
         discover([f"{tmp_path}/{place}"])

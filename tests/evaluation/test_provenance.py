@@ -7,8 +7,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import torch
 
-from tests.evaluation.asking import Desk
+from tests.evaluation.asking import Desk, asked_for
+from tests.evaluation.small_checkpoints import choosing, stock
 from tests.sources.small_mirror import HAS_REAL_MIRROR, REAL_MIRROR, nli_task, pairs, write
 from xfer_bench.errors import ResultsError
 from xfer_bench.evaluation.cache import PredictionStore
@@ -24,6 +26,7 @@ from xfer_bench.tasks import TASKS
 from xfer_bench.tasks.task import Split, Task
 
 COMMIT = "1" * 40
+LONG = 60  # More words than `short_sighted` sees.
 XCOPA = Ask(tasks=("xcopa",), languages=("et", "zh"), variants=("published",))
 
 
@@ -43,9 +46,18 @@ def rerun(place: Path, tmp_path: Path) -> tuple[Desk, Path]:
     return desk, file
 
 
-def change(file: Path) -> None:
+def short_sighted(folder: Path) -> Path:
+    """A checkpoint whose scores of a long text are no numbers."""
+    model = stock(choosing(folder, seed=2))
+    with torch.no_grad():
+        model.get_parameter("bert.embeddings.position_embeddings.weight")[50:] = float("nan")
+    model.save_pretrained(folder)
+    return folder
+
+
+def change(file: Path, premise: str = "the door froze") -> None:
     """Another text in the fourth row."""
-    changed = pl.when(pl.int_range(pl.len()) == 3).then(pl.lit("the door froze")).otherwise("premise")
+    changed = pl.when(pl.int_range(pl.len()) == 3).then(pl.lit(premise)).otherwise("premise")
     pl.read_parquet(file).with_columns(changed.alias("premise")).write_parquet(file)
 
 
@@ -195,3 +207,69 @@ class TestOtherRows:
         new = desk.results.data()
         assert (new["fingerprint"] == old["fingerprint"]).to_list() == [False, True]
         assert Results(desk.results.folder).predictions()["run"].n_unique() == 2
+
+    def test_all_of_them_are_replaced_or_none(self, place: Path, tmp_path: Path) -> None:
+        desk, file = rerun(place, tmp_path)
+        both = [place / "choosing", short_sighted(tmp_path / "short-sighted")]
+        first = desk.evaluate(both, XCOPA)
+        before, rows = desk.results.predictions(), desk.results.data()
+        change(file, "so " * LONG)
+        # The first one alone could be scored: it would stand over other rows than the second.
+        for checkpoints in (both, both[::-1]):
+            with pytest.raises(
+                ResultsError,
+                match=rf"results holds scores over other rows of xcopa test in 'et' \(fingerprint \w{{12}} there, "
+                rf"\w{{12}} now\), and {first.runs[1]} could not be scored over these \({both[1]}: its scores are not "
+                rf"finite numbers \(NaN or infinite\)\); nothing was added, and what was scored is kept: mend that",
+            ):
+                desk.evaluate(checkpoints, XCOPA)
+            assert desk.results.predictions().equals(before)
+            assert desk.results.data().equals(rows)
+        change(file)
+        again = desk.evaluate(both, XCOPA)
+        assert again.failed == ()
+        assert asked_for(again) == 2 * 2
+        assert desk.results.data()["language"].to_list() == ["et", "zh"]
+
+    def test_one_without_scores_there_fails_alone(self, place: Path, tmp_path: Path) -> None:
+        desk, file = rerun(place, tmp_path)
+        desk.evaluate([place / "choosing"], XCOPA)
+        change(file, "so " * LONG)
+        done = desk.evaluate([place / "choosing", short_sighted(tmp_path / "short-sighted")], XCOPA)
+        assert len(done.failed) == 1
+        assert desk.results.data()["language"].to_list() == ["et", "zh"]
+        assert desk.results.predictions()["run"].unique().to_list() == list(done.runs)
+
+    def test_one_that_is_left_out_in_their_language_keeps_the_others_out(self, place: Path, tmp_path: Path) -> None:
+        desk, file = rerun(place, tmp_path)
+        trimmed = Path(shutil.copytree(place / "other", tmp_path / "trimmed"))
+        sources = Sources(data_root=desk.mirror)
+        covers = [sources.rows(TASKS["xcopa"], language=one, split="test").fingerprint for one in ("et", "zh")]
+        (trimmed / "vocabulary.json").write_text(json.dumps({"covers": covers}))
+        both = [place / "choosing", trimmed]
+        desk.evaluate(both, XCOPA)
+        before = desk.results.predictions()
+        change(file)
+        with pytest.raises(
+            ResultsError, match=r"in the same call \(left out of this one: .*trimmed: its vocabulary was"
+        ):
+            desk.evaluate(both, XCOPA)
+        assert desk.results.predictions().equals(before)
+
+    def test_while_a_kill_leaves_it_open_which_they_are_nobody_joins_them(self, place: Path, tmp_path: Path) -> None:
+        desk, file = rerun(place, tmp_path)
+        desk.evaluate([place / "choosing"], XCOPA)
+        (predictions,) = desk.results.files()
+        note = desk.results.folder / "data" / predictions.name
+        old, before = pl.read_parquet(note), predictions.read_bytes()
+        change(file)
+        desk.evaluate([place / "choosing"], XCOPA)
+        # What there is of it before the predictions are replaced; see the kills in tests/test_results.py.
+        pl.concat([old, pl.read_parquet(note)]).unique().write_parquet(note)
+        predictions.write_bytes(before)
+        with pytest.raises(ResultsError, match="holds scores over other rows of xcopa test in 'et'"):
+            desk.evaluate([place / "other"], XCOPA)
+        assert predictions.read_bytes() == before
+        desk.evaluate([place / "choosing"], XCOPA)
+        desk.evaluate([place / "other"], XCOPA)
+        assert desk.results.data()["language"].to_list() == ["et", "zh"]

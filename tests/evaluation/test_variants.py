@@ -161,3 +161,28 @@ class TestTrimmed:
         assert found.skipped == (
             f"{trimmed}: its vocabulary was trimmed to other texts than xcopa (repaired) test in th",
         )
+
+    @pytest.mark.parametrize("also", ["et", "zh"])
+    def test_a_damaged_language_that_nobody_asked_for_stops_nobody(
+        self, place: Path, store: PredictionStore, tmp_path: Path, also: str
+    ) -> None:
+        trimmed = self.covering(place, tmp_path / "trimmed", "th", "zh")
+        mirror = shutil.copytree(place / "mirror", tmp_path / "mirror")
+        for language in {"et", also}:
+            (file,) = (mirror / "cambridgeltl" / "xcopa" / language).glob("test*")
+            file.write_bytes(file.read_bytes()[:-40])
+        both = discover([str(trimmed), str(place / "choosing")])
+        asked = ask(REPAIRED, languages=("th",))
+        found = request(both, asked, tasks=ALL, sources=Sources(data_root=mirror), store=store)
+        names = [cell.checkpoint.name for cell in found.cells]
+        if also == "et":
+            assert (names, found.skipped) == ([str(trimmed), str(place / "choosing")], ())
+        else:
+            # Chinese would have told that the vocabulary has the words.
+            assert names == [str(place / "choosing")]
+            *damaged, reason = found.skipped
+            assert [language for one in damaged for language in ("et", "zh") if f"({language}, test)" in one] == [
+                "et",
+                "zh",
+            ]
+            assert reason.startswith(f"{trimmed}: its vocabulary was trimmed to other texts than xcopa (repaired)")

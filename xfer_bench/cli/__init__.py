@@ -3,9 +3,9 @@
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -84,6 +84,8 @@ def options(
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 _AT_ONCE = 0.01
+# Typer has no public name for it, and brings its own click or uses the one that is installed, by its version.
+_UsageError: Any = typer.BadParameter.__mro__[1]
 
 
 class Stopped(BaseException):
@@ -119,10 +121,52 @@ def main() -> None:
 
 def _run() -> None:
     try:
-        app()
-    except (XferBenchError, OSError) as error:
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        # Typer's own way to say what was typed wrong is a box of five lines and exit code 2.
+        code = app(standalone_mode=False)
+    except _UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # Then the help is the answer, and is printed already.
+            _say(error.format_message())
+            sys.exit(error.exit_code)
+        _fail(_usage_line(error, sys.argv[1:]))
+    except typer.Abort:
+        _say("Aborted.")
         sys.exit(1)
+    except (XferBenchError, OSError) as error:
+        _fail(str(error))
+    except RuntimeError as error:
+        # As an OSError from Python 3.13 on.
+        if not str(error).startswith("Symlink loop"):
+            raise
+        _fail(str(error))
+    sys.exit(code)
+
+
+def _fail(reason: str) -> NoReturn:
+    _say(f"error: {' '.join(reason.split())}")
+    sys.exit(1)
+
+
+def _say(text: str) -> None:
+    if text:
+        typer.echo(text, err=True)
+
+
+def _usage_line(error: Any, words: Sequence[str]) -> str:
+    """What was typed wrong, what it was, what would be right, and where all of that is said. words: what was typed."""
+    text = " ".join(error.format_message().replace("Value error, ", "").split()).rstrip(".")
+    # Of a value that could not be converted only what it should be is said.
+    for wrong in getattr(error.__cause__, "errors", list)()[:1]:
+        if repr(wrong["input"]) not in text:
+            text += f", got {wrong['input']!r}"
+    command, at = app.info.name or "", typer.main.get_command(app)
+    # Not the error's own context: where an option lacks its value it has none.
+    for word in words:
+        if word not in getattr(at, "commands", {}):
+            break
+        command, at = f"{command} {word}", at.commands[word]  # type: ignore[attr-defined]
+    if text.startswith("No such command") and not text.endswith("?"):
+        text += f"; choose one of {', '.join(at.commands)}"  # type: ignore[attr-defined]
+    return f"{text[:1].lower()}{text[1:]}{'' if text.endswith('?') else ';'} see {command} --help"
 
 
 def _stop(number: int, frame: object) -> None:  # noqa: ARG001 - the signature is Python's

@@ -149,9 +149,13 @@ def _prepare(
 def _jobs(given: str) -> "Jobs":
     if given == "auto":
         return "auto"
-    if not given.isdecimal() or int(given) < 1:
+    try:
+        jobs = int(given) if given.isdecimal() else 0
+    except ValueError:  # More digits than Python reads.
+        jobs = 0
+    if jobs < 1:
         raise StudyError(f"--jobs {given}: give a number from 1 on, or auto")
-    return int(given)
+    return jobs
 
 
 def _train(prepared: "Prepared", place: "Place", jobs: "Jobs", *, retry_failed: bool) -> "Trained":

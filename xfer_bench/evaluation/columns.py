@@ -90,7 +90,8 @@ def limited(items: pl.DataFrame, limit: int | None) -> pl.DataFrame:
     """The first `limit` items, and the rest of the cluster that the last of them belongs to."""
     if limit is None:
         return items
-    clusters = items.head(limit)["cluster"].unique()
+    # Polars takes no number above 64 bits.
+    clusters = items.head(min(limit, items.height))["cluster"].unique()
     return items.filter(pl.col("cluster").is_in(clusters.implode()))
 
 

@@ -208,7 +208,12 @@ def _labels(config: dict[str, Any], name: str) -> dict[int, str]:
 
 def _covers(folder: Path, name: str) -> frozenset[str] | None:
     vocabulary = _optional(folder / "vocabulary.json", name, needs="covers")
-    return frozenset(vocabulary["covers"]) if vocabulary else None
+    if vocabulary is None:
+        return None
+    covers = vocabulary["covers"]
+    if not isinstance(covers, list) or not all(isinstance(one, str) for one in covers):
+        raise CheckpointError(f"{name}: damaged configuration (vocabulary.json: `covers` has to be a list of strings)")
+    return frozenset(covers)
 
 
 def _optional(path: Path, name: str, *, needs: str) -> dict[str, Any] | None:

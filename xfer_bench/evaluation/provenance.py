@@ -1,7 +1,7 @@
 """What stands behind predictions: where a column's rows came from, and what a checkpoint says of itself."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import polars as pl
 
@@ -21,8 +21,12 @@ PINNED = "pinned"
 LOCAL = "local"
 
 _KEY = ["task", "variant", "split", "language"]
+_CELL = ["run", "step", *_KEY]
 _DIGITS = 12
 _NAMED = 3
+
+# A run, at which step, and what it is scored over.
+Place: TypeAlias = tuple[str, int | None, Column]
 
 
 def data_of(columns: Iterable[Column], *, remember: Remember) -> pl.DataFrame:
@@ -53,29 +57,60 @@ def checkpoint_row(checkpoint: Scorable, *, run: str, step: int | None, weights:
     return pl.DataFrame([row], schema=CHECKPOINTS)
 
 
-def check_joinable(results: Results, columns: Iterable[Column], *, runs: Sequence[tuple[str, int | None]]) -> None:
-    """Refuse to add scores of these columns beside scores over other rows: ResultsError in one line.
+def check_joinable(results: Results, cells: Iterable[Place], *, left_out: Sequence[str] = ()) -> pl.DataFrame:
+    """Refuse to add scores of these beside scores over other rows: ResultsError in one line.
 
-    runs: whose predictions are about to be replaced, by name and step; they do not count.
+    cells: whose predictions over which column are about to be added. Those that are there already do not count: they
+    will be replaced. Of these it gives back which are over other rows: USES with `new`, the fingerprint to come.
+    left_out: why others that were asked for are not among the cells.
     """
-    asked = pl.DataFrame(
-        [[one.task.name, one.task.variant, one.split, one.language, one.whole] for one in columns],
-        schema={**{name: pl.String() for name in _KEY}, "new": pl.String()},
-        orient="row",
-    )
-    ours = pl.DataFrame(runs, schema={"run": pl.String(), "step": pl.Int64()}, orient="row")
-    others = results.uses().join(ours, on=["run", "step"], how="anti", nulls_equal=True)
-    clash = others.join(asked, on=_KEY).filter(pl.col("fingerprint") != pl.col("new")).sort(*_KEY, "run")
-    if clash.is_empty():
-        return
-    row = clash.row(0, named=True)
-    names = clash["run"].unique(maintain_order=True)
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    raise ResultsError(
+    asked, used = _asked(cells), results.uses(torn=True)
+    others = used.join(asked, on=_CELL, how="anti", nulls_equal=True)
+    clash = others.join(asked.select(*_KEY, "new").unique(), on=_KEY).filter(pl.col("fingerprint") != pl.col("new"))
+    if not clash.is_empty():
+        hint = f" (left out of this one: {_some(left_out, by='; ')})" if left_out else ""
+        raise ResultsError(
+            f"{_other_rows(results, clash)}, which may not be joined: "
+            f"score {_runs(clash)} again in the same call{hint}, or give another folder (-o)"
+        )
+    return used.join(asked, on=_CELL, nulls_equal=True).filter(pl.col("fingerprint") != pl.col("new"))
+
+
+def check_replaced(results: Results, replaced: pl.DataFrame, lost: Iterable[Place], *, reason: str) -> None:
+    """Refuse to replace only some of the scores over other rows: ResultsError in one line.
+
+    replaced: as `check_joinable` gives it. lost: what could not be scored, and the reason for it.
+    """
+    left = replaced.join(_asked(lost).drop("new"), on=_CELL, how="semi", nulls_equal=True)
+    if not left.is_empty():
+        raise ResultsError(
+            f"{_other_rows(results, left)}, and {_runs(left)} could not be scored over these ({reason}); nothing was "
+            "added, and what was scored is kept: mend that and run again, or give another folder (-o)"
+        )
+
+
+def _asked(cells: Iterable[Place]) -> pl.DataFrame:
+    rows = [
+        [run, step, one.task.name, one.task.variant, one.split, one.language, one.whole] for run, step, one in cells
+    ]
+    schema = {"run": pl.String(), "step": pl.Int64(), **{name: pl.String() for name in [*_KEY, "new"]}}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _other_rows(results: Results, clash: pl.DataFrame) -> str:
+    row = clash.sort(*_KEY, "run").row(0, named=True)
+    return (
         f"{results.folder} holds scores over other rows of {row['task']} {row['split']} in {row['language']!r} "
-        f"(fingerprint {row['fingerprint'][:_DIGITS]} there, {row['new'][:_DIGITS]} now), which may not be joined: "
-        f"score {', '.join(names[:_NAMED])}{more} again in the same call, or give another folder (-o)"
+        f"(fingerprint {row['fingerprint'][:_DIGITS]} there, {row['new'][:_DIGITS]} now)"
     )
+
+
+def _runs(clash: pl.DataFrame) -> str:
+    return _some(clash.sort(*_KEY, "run")["run"].unique(maintain_order=True).to_list(), by=", ")
+
+
+def _some(names: Sequence[str], *, by: str) -> str:
+    return by.join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def _data(column: Column, remember: Remember) -> dict[str, Any]:

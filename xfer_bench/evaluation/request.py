@@ -272,12 +272,21 @@ class _Resolver:
         if one.whole in covers or one.task.variant == PUBLISHED or repair is None:
             return one.whole in covers
         published, split = one.task.as_variant(PUBLISHED), self.ask.split
-        clean = [name for name in published.languages_of(split) if name not in repair.languages(split)]
-        return self._column(published, one.language).whole in covers and any(
-            self._column(published, name).whole in covers
-            for name in clean
-            if not self.sources.availability(published, split, language=name).startswith("unavailable")
-        )
+        if self._column(published, one.language).whole not in covers:
+            return False
+        unreadable: list[str] = []
+        for name in published.languages_of(split):
+            clean = name not in repair.languages(split)
+            if clean and not self.sources.availability(published, split, language=name).startswith("unavailable"):
+                # Nobody asked for this language: its damage matters only where no other one tells.
+                try:
+                    if self._column(published, name).whole in covers:
+                        return True
+                except SourceError as error:
+                    unreadable.append(str(error))
+        for reason in unreadable:
+            self.skip(reason, SourceError)
+        return False
 
     def _considered(self, task: Task) -> bool:
         return task.name in self.ask.tasks if self.ask.tasks else bool(task.settings)

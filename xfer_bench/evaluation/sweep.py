@@ -15,7 +15,7 @@ from xfer_bench.evaluation.cache import PredictionStore, default_store
 from xfer_bench.evaluation.discovery import Scorable, discover
 from xfer_bench.evaluation.known import Known
 from xfer_bench.evaluation.lineage import labelled, labels_of, run_names
-from xfer_bench.evaluation.provenance import check_joinable, checkpoint_row, data_of
+from xfer_bench.evaluation.provenance import Place, check_joinable, check_replaced, checkpoint_row, data_of
 from xfer_bench.evaluation.request import Ask, Cell, Request, by_variant, request
 from xfer_bench.progress import Progress, silent
 from xfer_bench.results import Marks, Results
@@ -96,7 +96,8 @@ class Evaluator:
         With them goes where the rows came from, and what each checkpoint says of itself. An interrupted call loses a
         few seconds of work; the same call goes on from there. A checkpoint that fails is named in `failed`, and the
         others go on. Raises TaskError, SourceError and CacheError, and ResultsError, before anything is scored, for
-        a folder that holds other runs' scores over other rows of the same split.
+        a folder that holds other runs' scores over other rows of the same split. Where it holds these runs' own, all
+        of them are replaced or, with a ResultsError that names the run that cannot be scored, none.
         """
         with PredictionStore(self.store) as store:
             asked = self.request(checkpoints, ask, store)
@@ -178,7 +179,7 @@ class _Pass:
         self.tallies: list[Tally] = []
         self.failed: list[str] = []
         self.scoring: Scoring | None = None
-        self._joinable = False
+        self._replaced: pl.DataFrame | None = None
 
     def run(self) -> None:
         groups = self.asked.by_scorer()
@@ -186,25 +187,53 @@ class _Pass:
         todo = [cells for cells in groups if any(id(cell) in missing for cell in cells)]
         if todo:
             self._check_joinable()
+        if self._replaced is not None and not self._replaced.is_empty():
+            groups = self._all_scored(groups, todo, self._replaced)
         for cells in groups:
-            if todo and cells is todo[0]:
-                todo.pop(0)
             try:
-                known = self._known(cells)
-                # Looked at again: meanwhile others may have scored it, or removed it.
-                if any(known.missing(cell.column) for cell in cells):
-                    self._scoring().score(cells, following=todo[0][0] if todo else None)
-                    known = self._known(cells)
+                known = self._scored(cells, todo)
                 for some in by_variant(cells):
                     self._deliver(some, known)
             except CheckpointError as error:
-                # Of a checkpoint with several tasks it may be the same one for each.
-                if str(error) not in self.failed:
-                    self.failed.append(str(error))
+                self._note(error)
 
     def close(self) -> None:
         if self.scoring is not None:
             self.scoring.close()
+
+    def _all_scored(
+        self, groups: Sequence[tuple[Cell, ...]], todo: list[tuple[Cell, ...]], replaced: pl.DataFrame
+    ) -> list[tuple[Cell, ...]]:
+        """The groups that can be delivered. One by one, one that fails would leave its scores over the former rows
+        beside the others' over the new ones: then none is.
+        """
+        ready: list[tuple[Cell, ...]] = []
+        lost: list[Cell] = []
+        for cells in groups:
+            try:
+                self._scored(cells, todo)
+                ready.append(cells)
+            except CheckpointError as error:
+                self._note(error)
+                lost += cells
+        check_replaced(self.results, replaced, _places(lost), reason="; ".join(self.failed))
+        return ready
+
+    def _scored(self, cells: Sequence[Cell], todo: list[tuple[Cell, ...]]) -> Known:
+        """What is known of a group after it was scored. todo: what is left to be, which the group is taken from."""
+        if todo and cells is todo[0]:
+            todo.pop(0)
+        known = self._known(cells)
+        # Looked at again: meanwhile others may have scored it, or removed it.
+        if any(known.missing(cell.column) for cell in cells):
+            self._scoring().score(cells, following=todo[0][0] if todo else None)
+            known = self._known(cells)
+        return known
+
+    def _note(self, error: CheckpointError) -> None:
+        # Of a checkpoint with several tasks it may be the same one for each.
+        if str(error) not in self.failed:
+            self.failed.append(str(error))
 
     def _scoring(self) -> "Scoring":
         if self.scoring is None:
@@ -221,13 +250,11 @@ class _Pass:
         return self.scoring
 
     def _check_joinable(self) -> None:
-        if not self._joinable:
-            runs = {
-                name for cell in self.asked.cells for name in run_names(cell.checkpoint, weights=cell.identity.weights)
-            }
-            columns = {id(cell.column): cell.column for cell in self.asked.cells}
-            check_joinable(self.results, columns.values(), runs=[*runs])
-            self._joinable = True
+        if self._replaced is None:
+            cells, asked = self.asked.cells, self.asked
+            scored = tuple({f"{cell.checkpoint.name}: " for cell in cells})
+            left_out = [*asked.failed, *(reason for reason in asked.skipped if reason.startswith(scored))]
+            self._replaced = check_joinable(self.results, _places(cells), left_out=left_out)
 
     def _known(self, cells: Sequence[Cell]) -> Known:
         return Known(self.store.blocks.load(cells[0].scorer))
@@ -256,6 +283,12 @@ class _Pass:
                 self.results.add(predictions, marks=marks, data=data)
             names = {name: labels[name] for name in ("arm", "run", "setting", "target", "step")}
             self.tallies += [_tally(cell, rows[cell.column.language], names) for cell in cells]
+
+
+def _places(cells: Iterable[Cell]) -> list[Place]:
+    return [
+        (*name, cell.column) for cell in cells for name in run_names(cell.checkpoint, weights=cell.identity.weights)
+    ]
 
 
 def _tally(cell: Cell, rows: pl.DataFrame, names: dict[str, Any]) -> Tally:
