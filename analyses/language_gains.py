@@ -12,9 +12,8 @@ from pages import by_target, drawn, tell
 from xfer_bench import Results, compare
 from xfer_bench.plotting.marks import Interval, draw_intervals, draw_nought
 from xfer_bench.plotting.style import look_of
-from xfer_bench.report.sentences import significant
 from xfer_bench.stats import own_results
-from xfer_bench.stats.estimates import AVERAGES, Comparison
+from xfer_bench.stats.estimates import AVERAGES, Comparison, significant
 
 
 def draw(panels: list[list[Comparison]]) -> None:

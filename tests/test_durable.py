@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,35 @@ def test_a_file_that_could_be_written_is_not_begun(tmp_path: Path) -> None:
             check_writable(tmp_path / "other", place)
         assert told.value.filename == str(place)
     assert names(tmp_path) == {"file"}
+
+
+def test_what_is_open_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path\n"
+        "from xfer_bench.durable import check_writable, write_bytes\n"
+        "for name in ('/dev/stdout', '/dev/fd/1'):\n"
+        "    check_writable(Path(name))\n"
+        "    write_bytes(Path(name), b'new ')\n"
+    )
+    path = tmp_path / "log"
+    path.write_text("old ")
+    with path.open("ab") as file:
+        subprocess.run([sys.executable, "-c", code], stdout=file, check=True)
+    assert path.read_text() == "old new new "
+    piped = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
+    assert piped.stdout == b"new new "
+
+
+def test_places_are_looked_at_while_others_make_them(tmp_path: Path) -> None:
+    def write(number: int) -> None:
+        for turn in range(50):
+            path = tmp_path / str(turn) / "deep" / str(number)
+            check_writable(path)
+            write_bytes(path, b"whole")
+
+    with ThreadPoolExecutor(4) as threads:
+        assert [*threads.map(write, range(4))] == [None] * 4
+    assert len([*tmp_path.glob("*/deep/*")]) == 200
 
 
 def test_json_is_readable_and_refuses_what_is_no_number(tmp_path: Path) -> None:

@@ -10,13 +10,20 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+_STANDARD = frozenset({Path("/dev/stdout"), Path("/dev/stderr")})
+_DESCRIPTORS = frozenset({Path("/dev/fd"), Path("/proc/self/fd")})
+
 
 def write_bytes(path: Path, payload: bytes) -> None:
     """Write a file so that a reader sees the old content or the new, never a part of it. Makes the folder.
 
-    A link stays one, and what it points to is written; what is no file, as a pipe, is written to as it is.
-    Raises OSError; the old file is still there then, and no draft is.
+    A link stays one, and what it points to is written; what is no file, as a pipe, is written to as it is, and so is
+    what this process has open, as /dev/stdout. Raises OSError; the old file is still there then, and no draft is.
     """
+    if _is_open(path):
+        with path.open("ab") as file:
+            file.write(payload)
+        return
     path = path.resolve()
     if path.exists() and not path.is_file() and not path.is_dir():
         path.write_bytes(payload)
@@ -62,26 +69,21 @@ def write_together(files: Mapping[Path, bytes]) -> None:
 def check_writable(*paths: Path) -> None:
     """Refuse files that cannot be written, before the work for them is done; leaves nothing behind.
 
-    What is there already has to be a file that may be changed, or no file, as a pipe, which is written to as it is.
-    Raises OSError with the file's name.
+    What is there already has to be a file that may be changed, or what `write_bytes` writes to as it is. Folders that
+    are missing are not made, as others may be making them. Raises OSError with the file's name.
     """
     for path in paths:
-        made: list[Path] = []
-        try:
-            with _naming(path):
-                target = path.resolve()
-                if target.is_dir():
-                    raise OSError(errno.EISDIR, "it is a folder")
-                if target.exists() and not os.access(target, os.W_OK):
-                    raise OSError(errno.EACCES, "it may not be changed")
-                if target.is_file() or not target.exists():
-                    made = [one for one in target.parents if not one.exists()]
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    tempfile.NamedTemporaryFile(dir=target.parent, prefix=".").close()
-        finally:
-            for one in made:
-                with suppress(OSError):
-                    one.rmdir()
+        if _is_open(path):
+            continue
+        with _naming(path):
+            target = path.resolve()
+            if target.is_dir():
+                raise OSError(errno.EISDIR, "it is a folder")
+            if target.exists() and not os.access(target, os.W_OK):
+                raise OSError(errno.EACCES, "it may not be changed")
+            if target.is_file() or not target.exists():
+                above = next(one for one in target.parents if one.exists())
+                tempfile.NamedTemporaryFile(dir=above, prefix=".").close()
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -123,6 +125,12 @@ def publish(draft: Path, target: Path) -> None:
 def leftover_prefix(target: Path) -> str:
     """How the names of unfinished drafts of this target begin."""
     return f".{target.name}."
+
+
+def _is_open(path: Path) -> bool:
+    """Whether the name is that of a file this process has open, rather than of the file that it is."""
+    path = path.absolute()
+    return path in _STANDARD or path.parent in _DESCRIPTORS
 
 
 @contextmanager

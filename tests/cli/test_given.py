@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from tests.cli.shell import Shell
-from tests.predictions import make_predictions, make_stages
+from tests.predictions import make_data, make_predictions, make_stages
 from xfer_bench.results import Results
 
 FEW = ("--resamples", "200")
@@ -348,3 +348,12 @@ def test_files_that_lack_a_column_are_named(shell: Shell, column: str) -> None:
     (line,) = refusals(shell, "old")
     assert line.startswith("old/predictions/english-0-xcopa-test-published.parquet is no results file of this version")
     assert f"lacks the column '{column}'" in line
+
+
+def test_runs_over_different_rows_are_warned_of(shell: Shell) -> None:
+    predictions = make_predictions()
+    for arm in ("none", "mixed"):
+        some = predictions.filter(arm=arm)
+        Results(shell.folder / "results").add(some, data=make_data(some, mark=arm[0]))
+    line = "caution: runs are of different rows of xcopa test in en et sw th zh"
+    assert line in " ".join(shell.said("compare", *FEW).split())

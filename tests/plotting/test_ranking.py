@@ -1,5 +1,7 @@
 from dataclasses import asdict
 
+import polars as pl
+
 from tests.plotting.invented import large, small
 from tests.plotting.looking import drawn_lines, drawn_points, words
 from xfer_bench.plotting.ranking import ranking_caption, ranking_figure, ranking_numbers
@@ -45,3 +47,9 @@ def test_the_caption_says_what_it_rests_on() -> None:
     for needed in ("by gain over none", "mean over unseen languages", "n = 60 items", "2 seeds an arm", "simultaneous",
                    "tie groups", "499 resamples"):  # fmt: skip
         assert needed in said
+
+
+def test_ranks_over_a_handful_of_clusters_are_called_uncertain() -> None:
+    numbers = ranking_numbers(small())
+    assert "too few" not in ranking_caption(numbers)
+    assert "3 clusters are too few" in ranking_caption(numbers.with_columns(n_clusters=pl.lit(3)))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
@@ -82,6 +84,12 @@ def test_the_adjustment_is_named(adjust: Adjust, name: str) -> None:
     assert gains["adjusted"].unique().to_list() == [name]
     p = gains["p_adjusted"] if name else gains["p_value"]
     assert gains["significant"].to_list() == (p < 0.05).to_list()
+
+
+def test_a_star_needs_clusters_that_can_tell() -> None:
+    predictions = invent({"xcopa": LANGUAGES})
+    few = [replace(one, n_clusters=5, p_value=0.0, p_adjusted=None) for one in contrast(predictions)]
+    assert not describe(predictions, make_stages(predictions), few).gains["significant"].any()
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:

@@ -116,3 +116,11 @@ def test_ranks_show_groups_and_the_ranks_that_an_arm_may_have(predictions: pl.Da
         rankings[0], ranks=(replace(first, rank_low=1, rank_high=1), replace(first, rank_low=1, rank_high=3))
     )
     assert [row[1] for row in rank_table([sure], settings=settings).rows] == ["1", "1 (1–3)"]
+
+
+def test_ranks_over_a_handful_of_clusters_are_called_uncertain(predictions: pl.DataFrame) -> None:
+    rankings = rank(predictions, resamples=199)
+    settings = rank_settings(baseline="none", resamples=199, seed=0)
+    few = [replace(one, n_clusters=3) for one in rankings]
+    assert "3 clusters are too few" in " ".join(rank_table(few, settings=settings).caption)
+    assert "too few" not in " ".join(rank_table(rankings, settings=settings).caption)

@@ -8,10 +8,10 @@ import pytest
 from tests.predictions import make_predictions
 from xfer_bench import __version__
 from xfer_bench.report.comparisons import method_settings, render
-from xfer_bench.report.sentences import sentence, significant
+from xfer_bench.report.sentences import sentence
 from xfer_bench.report.tables import Settings, signature
 from xfer_bench.stats.comparisons import compare
-from xfer_bench.stats.estimates import Comparison
+from xfer_bench.stats.estimates import Comparison, significant
 from xfer_bench.stats.method import Method
 
 METHOD = Method(resamples=199)

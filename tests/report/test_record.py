@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from tests.predictions import make_checkpoints, make_data, make_predictions
-from xfer_bench.report.record import record_of, render_record, short_record
+from xfer_bench.report.record import record_of, render_record, short_record, torn_record
 from xfer_bench.results import Results
 
 
@@ -59,3 +59,12 @@ def test_in_short_it_is_a_digest_a_split_that_changes_with_the_rows() -> None:
     assert one.startswith("rows: xcopa test ")
     assert len(one) == len("rows: xcopa test ") + 8
     assert short_record(make_data(predictions).clear()) == ""
+
+
+def test_rows_that_runs_differ_in_are_warned_of() -> None:
+    predictions = make_predictions(seeds=(0,), languages=("th", "zh"))
+    one, other = (make_data(predictions, mark=mark) for mark in ("a", "b"))
+    assert torn_record(one) == ""
+    assert torn_record(pl.concat([one, other.filter(language="zh")])).startswith(
+        "caution: runs are of different rows of xcopa test in zh, "
+    )

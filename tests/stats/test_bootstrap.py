@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from xfer_bench.errors import ResultsError
 from xfer_bench.stats.bootstrap import (
     cluster_sums,
+    differing_clusters,
     generator_of,
     p_value,
     percentile_interval,
@@ -256,14 +257,15 @@ def test_a_level_is_a_fraction() -> None:
         percentile_interval(np.zeros((5, 1)), level=95)
 
 
-def test_p_is_held_at_the_least_that_so_many_clusters_can_give() -> None:
+def test_p_is_held_at_the_least_that_so_many_differences_can_give() -> None:
     draws, observed = np.full((99, 2), 5.0), np.array([5.0, 0.0])
-    assert p_value(draws, observed, clusters=3).tolist() == [1 / 4, 1]
-    assert p_value(draws, observed, clusters=40).tolist() == p_value(draws, observed).tolist()
-    assert [smallest_p(clusters) for clusters in (1, 2, 5, 5010)] == [1, 1 / 2, 1 / 16, 0]
+    assert p_value(draws, observed, differing=np.array([3, 40])).tolist() == [1 / 4, 1]
+    assert p_value(draws, observed, differing=np.array([40, 40])).tolist() == p_value(draws, observed).tolist()
+    assert smallest_p(np.array([0, 1, 2, 5, 5010])).tolist() == [1, 1, 1 / 2, 1 / 16, 0]
+    assert differing_clusters(np.array([[2, 0], [-1, 0], [0, 3]])).tolist() == [2, 1]
 
 
 def test_p_that_is_above_the_least_stays_as_it_is() -> None:
     sums = np.array([[2], [-1], [1], [-2], [1], [1]])
     draws = resample_means(sums, np.ones(6, dtype=np.int64), resamples=500, seed=0)
-    assert np.array_equal(p_value(draws, sums.mean(axis=0), clusters=6), p_value(draws, sums.mean(axis=0)))
+    assert np.array_equal(p_value(draws, sums.mean(axis=0), differing=np.array([6])), p_value(draws, sums.mean(axis=0)))

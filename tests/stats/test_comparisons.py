@@ -267,6 +267,14 @@ def test_over_both_is_wider_than_over_items_where_seeds_differ() -> None:
     assert crossed.test == "crossed bootstrap"
 
 
+def test_of_few_clusters_the_crossed_bootstrap_has_no_small_p_either() -> None:
+    predictions = make_predictions(effects={"none": -3.0, "mixed": 6.0}, seeds=range(5), n_items=3)
+    found = compare(predictions, method=Method(over="both", test="bootstrap", resamples=500))
+    assert all(one.p_value >= 2.0 ** (1 - one.n_clusters) for one in found)
+    assert any(one.p_value == 2.0 ** (1 - one.n_clusters) for one in found)
+    assert all("3 clusters are too few" in one.caution for one in found)
+
+
 def test_over_both_refuses_fewer_than_three_seeds_and_says_why() -> None:
     with pytest.raises(ResultsError, match="2 seeds cannot say how much seeds vary, at least 3"):
         compare(make_predictions(), method=Method(over="both"))

@@ -304,14 +304,6 @@ def test_nonsense_is_refused() -> None:
         jackknife_means(np.ones((1, 2)), np.ones(1))
 
 
-def test_pairs_of_few_clusters_have_no_smaller_p_than_so_few_can_give() -> None:
-    sums = np.array([[3, 0], [3, 0], [3, 0]])
-    draws = resample_means(sums, np.full(3, 3), resamples=999, seed=0)[:, :, None]
-    observed = sums.mean(axis=0)[:, None] / 3
-    assert [pair.p_value.tolist() for pair in pair_differences(draws, observed)] == [[1 / 1000]]
-    assert [pair.p_value.tolist() for pair in pair_differences(draws, observed, clusters=3)] == [[1 / 4]]
-
-
 def test_bca_of_one_cluster_says_what_it_needs() -> None:
     with pytest.raises(ResultsError, match=r"BCa leaves out each cluster .* at least two clusters; got 1: score more"):
         jackknife_means(np.ones((1, 2)), np.ones(1))

@@ -151,3 +151,13 @@ def test_few_clusters_have_no_smaller_p_than_the_exact_test_of_their_signs(n: in
 def test_many_clusters_have_the_p_that_they_had() -> None:
     better, worse = np.ones(20, dtype=np.int64), np.zeros(20, dtype=np.int64)
     assert paired_test(better, worse, method=Method(resamples=10_000)).p_value == 1 / 10_001
+
+
+@pytest.mark.parametrize("differing", [1, 2, 4, 5])
+@pytest.mark.parametrize("test", [None, "inversion"])
+def test_clusters_without_a_difference_do_not_lower_the_least_p(differing: int, test: Test | None) -> None:
+    worse = np.zeros(500, dtype=np.int64)
+    better = (np.arange(500) < differing).astype(np.int64)
+    found = paired_test(better, worse, method=Method(test=test, resamples=2_000))
+    assert found.p_value is not None
+    assert found.p_value >= scipy.stats.binomtest(differing, differing).pvalue

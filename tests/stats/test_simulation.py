@@ -232,6 +232,8 @@ def test_nothing_is_said_where_a_method_holds(method: str) -> None:
         ("bootstrap", 5, 5, "5 clusters are too few for a bootstrap: its intervals are far too narrow"),
         ("inversion", 2, 5, "its p is held at 0.5 or more"),
         ("percentile", 1, 5, "1 cluster is too few for a bootstrap"),
+        ("crossed bootstrap", 5, 5, "5 clusters are too few for a bootstrap"),
+        ("random effects", 5, 5, "5 clusters are too few to tell how items vary; score more items"),
         ("BCa", 100, 1, "covered 93 %"),
         ("basic", 100, 1, "covered 88 %"),
         ("random effects", 500, 3, "rejected 6 %"),

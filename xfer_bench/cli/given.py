@@ -105,14 +105,14 @@ def of_folder(
     select: a rule that chooses among steps of runs; without one each run stands for its own result. variant, across,
     arms: of a task's rows, as `stats.variants.narrow` takes them.
     """
-    from xfer_bench.report.record import short_record
+    from xfer_bench.report.record import short_record, torn_record
     from xfer_bench.stats.collapse import collapsed, lame_arms
     from xfer_bench.stats.controls import control_runs
     from xfer_bench.stats.rules import Rule
     from xfer_bench.stats.standing import in_one_variant, twins
     from xfer_bench.stats.variants import narrow
 
-    stages = results.stages()
+    stages, data = results.stages(), results.data()
     known = in_one_variant(
         results.predictions(),
         stages,
@@ -133,7 +133,7 @@ def of_folder(
         notes=(
             *known.notes,
             *twins(predictions),
-            *filter(None, [short_record(results.data())]),
+            *filter(None, [short_record(data), torn_record(data)]),
             *(f"collapsed: {one.run} ({one.role} stage {one.task}): {one.reason}" for one in lame),
             *(
                 f"the study's own question, {arm} against {other}, is open: there are no results of {lacking}"

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from xfer_bench.page.subject import Subject
-from xfer_bench.report.sentences import sentence, significant, target
+from xfer_bench.report.sentences import sentence, target
 from xfer_bench.report.tables import between, signed
 from xfer_bench.stats.collapse import lame_arms
-from xfer_bench.stats.estimates import AVERAGES, Comparison
+from xfer_bench.stats.estimates import AVERAGES, Comparison, significant
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,11 +6,11 @@ from itertools import groupby
 
 from xfer_bench.page.answers import verdict
 from xfer_bench.page.subject import Subject
-from xfer_bench.report.sentences import significant, target
+from xfer_bench.report.sentences import target
 from xfer_bench.report.tables import between, counted, p_text, points, signed
 from xfer_bench.stats.collapse import lame_arms
 from xfer_bench.stats.controls import controls_in_words
-from xfer_bench.stats.estimates import AVERAGES, AVG, AVG_PUBLISHED, AVG_UNSEEN, ENGLISH, Comparison
+from xfer_bench.stats.estimates import AVERAGES, AVG, AVG_PUBLISHED, AVG_UNSEEN, ENGLISH, Comparison, significant
 
 _AVERAGES = {
     AVG_UNSEEN: "mean over languages that no compared arm's intermediate data contain: the headline",

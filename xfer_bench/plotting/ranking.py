@@ -13,6 +13,7 @@ from xfer_bench.plotting.marks import Interval, draw_group, draw_intervals
 from xfer_bench.plotting.panels import looks_of, new_figure, part_of, targets_of, title_of
 from xfer_bench.plotting.style import Page, wrapped
 from xfer_bench.plotting.subject import TARGET, Subject
+from xfer_bench.stats.cautions import uncertain_ranks
 from xfer_bench.stats.estimates import AVG_UNSEEN
 from xfer_bench.stats.ranking import rank
 
@@ -96,6 +97,7 @@ def ranking_caption(numbers: pl.DataFrame) -> str:
         f"from simultaneous intervals of all pairwise differences ({first['resamples']:,} resamples of clusters of "
         "items, for these seeds)",
         "Bars: tie groups; arms of one group cannot be told from the best of it",
+        "; ".join(filter(None, map(uncertain_ranks, sorted(numbers["n_clusters"].unique())))),
         variant_text(numbers),
     )
 

@@ -15,7 +15,7 @@ from xfer_bench.results import Results
 from xfer_bench.stats.collapse import collapsed
 from xfer_bench.stats.comparisons import comparison_frame
 from xfer_bench.stats.controls import control_runs, without_controls
-from xfer_bench.stats.estimates import AVERAGES, AVG_PUBLISHED, ENGLISH, Comparison
+from xfer_bench.stats.estimates import AVERAGES, AVG_PUBLISHED, ENGLISH, Comparison, significant
 from xfer_bench.stats.multiplicity import adjust
 from xfer_bench.stats.standing import standing
 from xfer_bench.tasks import TASKS
@@ -178,10 +178,9 @@ def _tested(some: Sequence[Comparison], everything: Sequence[Comparison]) -> pl.
     """Comparisons as a table, with the name of the adjustment and whether the adjusted test says there is a gain."""
     if not some:
         return pl.DataFrame()
-    p = pl.coalesce("p_adjusted", "p_value")
     return comparison_frame(some).with_columns(
         pl.lit(_adjustment(everything)).alias("adjusted"),
-        (p < 1 - pl.col("level")).alias("significant"),
+        pl.Series("significant", [significant(one) for one in some]),
     )
 
 

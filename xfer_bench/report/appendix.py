@@ -9,6 +9,7 @@ import polars as pl
 from xfer_bench.metrics import INTERMEDIATE
 from xfer_bench.report.findings import COLLAPSED, target_heads
 from xfer_bench.report.leaders import target_of
+from xfer_bench.report.ranks import cautions
 from xfer_bench.report.sheets import Block, Cell, Column, Number, Sheet, slug
 from xfer_bench.report.tables import Settings
 from xfer_bench.report.training import Amount, Span, Trained
@@ -110,9 +111,7 @@ def rank_table(rankings: Sequence[Ranking], *, settings: Settings) -> Sheet:
         rows = tuple(
             (
                 rank.arm,
-                f"{rank.rank}"
-                if rank.rank_low == rank.rank_high
-                else f"{rank.rank} ({rank.rank_low}–{rank.rank_high})",
+                _may_be(rank),
                 Number(value=rank.group, decimals=0),
                 Number(value=rank.gain, signed=True, low=rank.low, high=rank.high),
                 Number(value=rank.p_best, decimals=2),
@@ -131,6 +130,7 @@ def rank_table(rankings: Sequence[Ranking], *, settings: Settings) -> Sheet:
             "group: not certainly below the group's best.",
             f"[ ]: {100 * rankings[0].level:g} % interval over items, for these seeds.",
             "P(best): share of resamples in which the arm is the best.",
+            *(f"{one}." for one in cautions(rankings)),
         ),
         settings=settings,
     )

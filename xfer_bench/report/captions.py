@@ -4,10 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from xfer_bench.report.findings import COLLAPSED, CONTROL, SEEN, SIGNIFICANT, Findings, target_heads
 from xfer_bench.report.leaders import RULE, target_of
-from xfer_bench.report.sentences import significant
 from xfer_bench.report.tables import counted
 from xfer_bench.stats.controls import controls_in_words
-from xfer_bench.stats.estimates import AVG, AVG_PUBLISHED, AVG_UNSEEN, Comparison
+from xfer_bench.stats.estimates import AVG, AVG_PUBLISHED, AVG_UNSEEN, Comparison, significant
 from xfer_bench.stats.variants import wrong_languages
 from xfer_bench.tasks.task import PUBLISHED
 

@@ -7,8 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import polars as pl
 
-from xfer_bench.report.sentences import significant
-from xfer_bench.stats.estimates import Comparison
+from xfer_bench.stats.estimates import Comparison, significant
 from xfer_bench.stats.gains import arm_gains
 from xfer_bench.stats.outcomes import Pairing, pairings
 from xfer_bench.stats.ranking import rank_arms

@@ -9,9 +9,8 @@ from xfer_bench.languages import language as known_language
 from xfer_bench.report.captions import sentences
 from xfer_bench.report.findings import COLLAPSED, CONTROL, SEEN, SIGNIFICANT, Findings, target_heads
 from xfer_bench.report.leaders import Leader, Target, target_of
-from xfer_bench.report.sentences import significant
 from xfer_bench.report.sheets import Block, Cell, Column, Number, Sheet, slug
-from xfer_bench.stats.estimates import AVERAGES, AVG, AVG_PUBLISHED, AVG_UNSEEN, ENGLISH, Comparison
+from xfer_bench.stats.estimates import AVERAGES, AVG, AVG_PUBLISHED, AVG_UNSEEN, ENGLISH, Comparison, significant
 from xfer_bench.tasks.task import PUBLISHED
 
 _AVERAGES: Mapping[str, str] = {AVG_UNSEEN: "unseen", AVG: "avg", AVG_PUBLISHED: "published avg"}

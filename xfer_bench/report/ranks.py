@@ -14,14 +14,12 @@ from xfer_bench.report.tables import (
     as_json,
     between,
     block,
-    counted,
     footnotes,
     interval_head,
     points,
     signed,
 )
-from xfer_bench.stats.bootstrap import smallest_p
-from xfer_bench.stats.cautions import REJECTED
+from xfer_bench.stats.cautions import uncertain_ranks
 from xfer_bench.stats.controls import controls_in_words
 from xfer_bench.stats.ranking import Lost, Rank, Ranking, Regret
 
@@ -86,18 +84,13 @@ def render_ranks(found: Ranks, *, format: Format, settings: Settings) -> str:
             "lost: best gain minus that of the best of the k tried (Regret@k), also as a share of the best gain",
             "and (as in Poth et al. 2021) of the best accuracy; random: points lost by any k arms, on average",
         ]
-    notes += _cautions(found.rankings)
+    notes += [f"caution: {one}" for one in cautions(found.rankings)]
     return "\n\n".join([*parts, footnotes([*notes, *found.notes], settings, format)])
 
 
-def _cautions(rankings: Sequence[Ranking]) -> list[str]:
-    """Of so few clusters no test rejects, and resamples do not know: they call ranks certain that are not."""
-    few = sorted({one.n_clusters for one in rankings if smallest_p(one.n_clusters) > REJECTED})
-    return [
-        f"caution: {counted(number, 'cluster')} {'is' if number == 1 else 'are'} too few for a bootstrap: no rank, "
-        "group or interval over so few is certain; score more items"
-        for number in few
-    ]
+def cautions(rankings: Sequence[Ranking]) -> list[str]:
+    """What the numbers of clusters do not allow, a line for each."""
+    return [*dict.fromkeys(filter(None, (uncertain_ranks(one.n_clusters) for one in rankings)))]
 
 
 def rank_frame(found: Ranks) -> pl.DataFrame:

@@ -76,6 +76,22 @@ def short_record(data: pl.DataFrame) -> str:
     return f"rows: {', '.join(said)}" if said else ""
 
 
+def torn_record(data: pl.DataFrame) -> str:
+    """A caution where DATA of one folder has several contents of one column, as a kill between two runs leaves it."""
+    key = ["task", "variant", "split"]
+    torn = data.filter(pl.struct(*key, "language").is_duplicated())
+    if torn.is_empty():
+        return ""
+    where = ", ".join(
+        f"{_named(str(task), str(variant))} {split} in {' '.join(sorted(part['language'].unique()))}"
+        for (task, variant, split), part in torn.group_by(key, maintain_order=True)
+    )
+    return (
+        f"caution: runs are of different rows of {where}, and a gain may be one of rows; score them all in one call "
+        "(`xfer-bench data provenance` tells which are of which)"
+    )
+
+
 def _together(part: pl.DataFrame) -> str:
     return value_digest(part.sort("language", "fingerprint").select("language", "fingerprint").rows())[:8]
 

@@ -3,8 +3,7 @@
 from collections.abc import Collection
 
 from xfer_bench.report.tables import between, signed
-from xfer_bench.stats.bootstrap import smallest_p
-from xfer_bench.stats.estimates import AVERAGES, Comparison
+from xfer_bench.stats.estimates import AVERAGES, Comparison, significant, too_few
 
 
 def sentence(one: Comparison, *, power: float = 0.8, collapsed: Collection[tuple[str, str]] = ()) -> str:
@@ -18,22 +17,11 @@ def sentence(one: Comparison, *, power: float = 0.8, collapsed: Collection[tuple
     return f"{one.arm} against {one.baseline} on {where}: {numbers}; {claim}"
 
 
-def significant(one: Comparison) -> bool:
-    """Whether its p-value, adjusted where it is, is below what its level allows, and could be with so few clusters."""
-    p = one.p_value if one.p_adjusted is None else one.p_adjusted
-    return p < 1 - one.level and not _too_few(one)
-
-
 def target(one: Comparison, *, sure: bool = True) -> str:
     """The task with what is special about it; where `sure`, also the split and the setting."""
     variant = "" if one.variant == "published" else f" ({one.variant})"
     after = "" if one.target == one.task else f" after {one.target}"
     return f"{one.task}{variant} {one.split}{after}, {one.setting}" if sure else f"{one.task}{variant}{after}"
-
-
-def _too_few(one: Comparison) -> bool:
-    # A t test of few clusters does not see it, nor does a bootstrap's interval.
-    return smallest_p(one.n_clusters) >= 1 - one.level
 
 
 def _languages(one: Comparison) -> str:
@@ -58,7 +46,7 @@ def _verdict(one: Comparison, power: float) -> str:
     if significant(one):
         return f"the evidence supports a {'gain' if one.gain > 0 else 'loss'}{at}."
     neither = f"the evidence supports neither a gain nor a loss{at}"
-    if _too_few(one):
+    if too_few(one):
         return f"{neither}: {one.n_clusters} cluster{'s are' if one.n_clusters > 1 else ' is'} too few to tell."
     if one.standard_error == 0 or one.test == "sign flips":
         # Nothing varied, or the smallest p is that of the number of seeds: neither tells what could be found.

@@ -78,29 +78,35 @@ def percentile_interval(draws: Floats, *, level: float = 0.95) -> tuple[Floats, 
     return low.reshape(draws.shape[1:]), high.reshape(draws.shape[1:])
 
 
-def p_value(draws: Floats, observed: Floats, *, clusters: int | None = None) -> Floats:
+def p_value(draws: Floats, observed: Floats, *, differing: Numbers | None = None) -> Floats:
     """Two-sided bootstrap p-value of each column for the hypothesis that its value is nought: (columns,).
 
     (1 + #{|g* - g| >= |g|}) / (B + 1): the centred bootstrap distribution stands for that of the null (Davison and
     Hinkley, 1997, 4.4). Never below 1 / (B + 1); 1 for identical systems. Equal up to rounding counts as equal.
 
-    clusters: how many were drawn from; p is then never below `smallest_p` of them either. Draws do not tell how many
-    there were, and those from few are far too narrow: without this, 3 clusters that agree have 1 / (B + 1).
+    differing: (columns,), how many of the clusters that were drawn from are not nought; p is then never below
+        `smallest_p` of them either. Draws do not tell how many there were, and those from few are far too narrow:
+        without this, 3 clusters that agree have 1 / (B + 1).
     """
     parts = by_columns(_p_values, draws, np.broadcast_to(observed, draws.shape[1:]))
     p = np.asarray(np.concatenate(parts).reshape(draws.shape[1:]), dtype=np.float64)
-    return p if clusters is None else np.maximum(p, smallest_p(clusters))
+    return p if differing is None else np.maximum(p, smallest_p(differing))
 
 
-def smallest_p(clusters: int) -> float:
-    """The smallest two-sided p-value that so many independent clusters can give: 2**(1 - clusters).
+def differing_clusters(sums: Numbers) -> Numbers:
+    """How many clusters' sums of (clusters, columns) are not nought: (columns,), as `p_value` takes them."""
+    return np.asarray(np.count_nonzero(sums, axis=0))
+
+
+def smallest_p(differing: Numbers | int) -> Floats:
+    """The smallest two-sided p-value that so many independent differences can give: 2**(1 - differing), 1 at most.
 
     It is that of the sign-flip permutation test (Fisher, The Design of Experiments, 1935, 21): under the null
-    hypothesis each cluster's difference is as likely to have the other sign, so that of all 2**clusters flips of signs
-    2 at least are as extreme as what was seen. 1 for one cluster, 0.0625 for five; from 15 on below what 10,000
-    resamples tell apart, so that usual numbers of clusters feel nothing of it.
+    hypothesis each cluster's difference is as likely to have the other sign, so that of all 2**differing flips of signs
+    2 at least are as extreme as what was seen; clusters without a difference tell nothing. 1 for one, 0.0625 for five;
+    from 15 on below what 10,000 resamples tell apart, so that usual numbers feel nothing of it.
     """
-    return 2.0 ** (1 - clusters)
+    return np.asarray(np.minimum(1.0, np.exp2(1.0 - differing)))
 
 
 def cluster_sums(values: Numbers, clusters: Numbers) -> tuple[Numbers, Numbers]:

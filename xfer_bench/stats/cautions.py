@@ -22,14 +22,30 @@ def expectation(method: str, *, n_clusters: int, n_seeds: int) -> str | None:
     return next(_cautions(method.lower(), n_clusters, n_seeds), None)
 
 
+def uncertain_ranks(n_clusters: int) -> str | None:
+    """The line to print with ranks where no test over so few clusters rejects at 5 %; resamples do not know."""
+    if smallest_p(n_clusters) <= REJECTED:
+        return None
+    what = "no rank, group or interval over so few is certain; score more items"
+    return f"{_too_few(n_clusters)} for a bootstrap: {what}"
+
+
+def _too_few(n_clusters: int) -> str:
+    return f"{n_clusters} cluster{' is' if n_clusters == 1 else 's are'} too few"
+
+
 def _cautions(name: str, n_clusters: int, n_seeds: int) -> Iterator[str]:
     bootstrap = name in {"bootstrap", "percentile", "inversion", "basic", "bca"}
-    if bootstrap and smallest_p(n_clusters) > REJECTED:
-        least = f"{smallest_p(n_clusters):.4g} or more" if n_clusters > 1 else "1"
+    crossed = name == "crossed bootstrap"
+    if (bootstrap or crossed or name == "random effects") and smallest_p(n_clusters) > REJECTED:
+        least = f"{float(smallest_p(n_clusters)):.4g} or more" if n_clusters > 1 else "1"
+        what = (
+            f"its intervals are far too narrow, and its p is held at {least}, as flipping the signs of so few can give "
+            "no smaller one"
+        )
         yield (
-            f"{n_clusters} cluster{'s are' if n_clusters > 1 else ' is'} too few for a bootstrap: its intervals are "
-            f"far too narrow, and its p is held at {least}, as flipping the signs of so few can give no smaller one; "
-            "score more items"
+            f"{_too_few(n_clusters)} {'for a bootstrap' if bootstrap or crossed else 'to tell how items vary'}"
+            f"{f': {what}' if bootstrap or crossed else ''}; score more items"
         )
     if bootstrap and n_clusters < FEW_CLUSTERS:
         yield (
@@ -42,7 +58,7 @@ def _cautions(name: str, n_clusters: int, n_seeds: int) -> Iterator[str]:
         yield "basic intervals with few items and accuracies near 100: simulated ones covered 88 % at 100"
     if name == "random effects" and n_seeds < FEWEST_SEEDS:
         yield f"{n_seeds} seeds: where seed variance dominates, simulated t tests with 3 seeds rejected 6 %, not 5 %"
-    if name == "crossed bootstrap":
+    if crossed:
         yield (
             f"crossed bootstrap, {n_seeds} seeds: simulated intervals covered 98 % without seed variance, and 78, 86 "
             "and 91 % with 3, 5 and 10 seeds where it dominates"

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from xfer_bench.stats.bootstrap import smallest_p
+
 AVG = "avg"
 AVG_UNSEEN = "avg_unseen"
 AVG_PUBLISHED = "avg_published"
@@ -105,3 +107,14 @@ class Comparison:
     resamples: int
     caution: str = ""
     control: str = ""
+
+
+def significant(one: Comparison) -> bool:
+    """Whether its p-value, adjusted where it is, is below what its level allows, and could be with so few clusters."""
+    p = one.p_value if one.p_adjusted is None else one.p_adjusted
+    return p < 1 - one.level and not too_few(one)
+
+
+def too_few(one: Comparison) -> bool:
+    """Whether no test over its clusters could reject at its level; a t test does not see it."""
+    return bool(smallest_p(one.n_clusters) >= 1 - one.level)

@@ -70,11 +70,11 @@ def p_by_inversion(
     *,
     method: Method = "percentile",
     jackknife: Floats | None = None,
-    clusters: int | None = None,
+    differing: Numbers | None = None,
 ) -> Floats:
     """Two-sided p-value of each column at which its interval just excludes nought: (columns,).
 
-    Parameters as for `interval`; clusters: how many were drawn from, as `bootstrap.p_value` takes it. For the
+    Parameters as for `interval`; differing: how many clusters are not nought, as `bootstrap.p_value` takes it. For the
     percentile interval it is 2 min(1 + #{g* <= 0}, 1 + #{g* >= 0}) / (B + 1) and 1 at most (Davison and Hinkley, 1997,
     4.4 and 5.3); for the basic one the same with 2 g - g* for g*; for BCa the tail of the corrected interval that ends
     at nought. Never nought; 1 for identical systems; of few clusters never below `bootstrap.smallest_p`, which their
@@ -94,7 +94,7 @@ def p_by_inversion(
         upper = ndtr(_uncorrected(ndtri(np.minimum(upper, largest)), bias, acceleration))
         lower = ndtr(-_uncorrected(-ndtri(np.minimum(lower, largest)), bias, acceleration))
     p = np.minimum(1.0, 2 * np.minimum(upper, lower))
-    return np.asarray(p if clusters is None else np.maximum(p, smallest_p(clusters)))
+    return np.asarray(p if differing is None else np.maximum(p, smallest_p(differing)))
 
 
 def jackknife_means(sums: Numbers, sizes: Numbers) -> Floats:
@@ -158,14 +158,12 @@ def pair_differences(
     *,
     pairs: Sequence[tuple[int, int]] | None = None,
     level: float = 0.95,
-    clusters: int | None = None,
 ) -> Iterator[PairDifference]:
     """Differences of pairs of systems with percentile intervals and the bootstrap's p-values, one pair after another.
 
     draws: (resamples, systems, columns) of one joint draw, in which the difference of two drawn means is the drawn
         mean of the difference. observed: (systems, columns).
     pairs: (after, before) places; by default every two systems once, the earlier minus the later.
-    clusters: how many were drawn from, as `bootstrap.p_value` takes it.
 
     However many pairs, memory for a few of them is taken. Raises ResultsError for shapes that do not fit.
     """
@@ -176,11 +174,11 @@ def pair_differences(
             f"{draws.shape} and {observed.shape}"
         )
     chosen = list(combinations(range(len(observed)), 2)) if pairs is None else pairs
-    return _pair_differences(draws, observed, chosen, level, clusters)
+    return _pair_differences(draws, observed, chosen, level)
 
 
 def _pair_differences(
-    draws: Floats, observed: Floats, pairs: Sequence[tuple[int, int]], level: float, clusters: int | None
+    draws: Floats, observed: Floats, pairs: Sequence[tuple[int, int]], level: float
 ) -> Iterator[PairDifference]:
     n_draws, _, n_columns = draws.shape
     at_once = max(1, _BATCH_BYTES // (8 * n_draws * max(1, n_columns)))
@@ -191,7 +189,7 @@ def _pair_differences(
         series = np.moveaxis(rows, -1, 0)
         values = np.stack([observed[after] - observed[before] for after, before in batch])
         low, high = percentile_interval(series, level=level)
-        p = p_value(series, values, clusters=clusters)
+        p = p_value(series, values)
         for place, (after, before) in enumerate(batch):
             yield PairDifference(
                 after=after, before=before, value=values[place], low=low[place], high=high[place], p_value=p[place]

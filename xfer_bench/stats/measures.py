@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from xfer_bench.errors import ResultsError
-from xfer_bench.stats.bootstrap import Floats, Numbers, cluster_sums, p_value
+from xfer_bench.stats.bootstrap import Floats, Numbers, cluster_sums, differing_clusters, p_value
 from xfer_bench.stats.cautions import expectation
 from xfer_bench.stats.components import run_grid
 from xfer_bench.stats.effects import cohen_h
@@ -89,7 +89,7 @@ def _columns(pairing: Pairing, right: Numbers) -> Iterator[_Column]:
 
 def _over_items(pairing: Pairing, columns: Sequence[_Column], sizes: Numbers, method: Method) -> _Inference:
     divisors = np.array([len(column.pairs) * len(column.languages) for column in columns])
-    sums = np.stack([column.won.sum(axis=1) for column in columns], axis=-1)
+    sums = _sums(columns)
     found = over_clusters(sums, sizes, divisors=divisors, method=method)
     p = found.p_value
     if method.test in MCNEMAR:
@@ -101,6 +101,11 @@ def _over_items(pairing: Pairing, columns: Sequence[_Column], sizes: Numbers, me
         test=method.test or "bootstrap", draws=found.draws,
         caution=_cautions([method.interval, method.test or "bootstrap"], clusters=len(sizes)),
     )  # fmt: skip
+
+
+def _sums(columns: Sequence[_Column]) -> Numbers:
+    """Over each column's pairs: (clusters, columns)."""
+    return np.stack([column.won.sum(axis=1) for column in columns], axis=-1)
 
 
 def _mcnemar_p(pairing: Pairing, column: _Column, method: Method) -> float:
@@ -126,8 +131,8 @@ def _over_both(pairing: Pairing, columns: Sequence[_Column], sizes: Numbers, met
         low, high = interval(draws, observed, method="percentile", level=method.level)
         return _Inference(
             low=low, high=high, standard_error=draws.std(axis=0),
-            p_value=p_value(draws, observed, clusters=len(sizes)), test="crossed bootstrap", draws=draws,
-            caution=_cautions(["crossed bootstrap"], **few),
+            p_value=p_value(draws, observed, differing=differing_clusters(_sums(columns))),
+            test="crossed bootstrap", draws=draws, caution=_cautions(["crossed bootstrap"], **few),
         )  # fmt: skip
     fit = (random_effects if grid.ndim == 1 else crossed_random_effects)(won, sizes, level=method.level)
     p, test = fit.p_value, "random effects"

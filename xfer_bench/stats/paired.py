@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xfer_bench.errors import ResultsError
-from xfer_bench.stats.bootstrap import Floats, Numbers, cluster_sums, p_value, resample_means
+from xfer_bench.stats.bootstrap import Floats, Numbers, cluster_sums, differing_clusters, p_value, resample_means
 from xfer_bench.stats.estimates import Estimate
 from xfer_bench.stats.intervals import interval, jackknife_means, p_by_inversion
 from xfer_bench.stats.mcnemar import mcnemar
@@ -40,12 +40,13 @@ def over_clusters(sums: Numbers, sizes: Numbers, *, divisors: Numbers | int, met
     value: Floats = sums.sum(axis=0) / sizes.sum() / divisors
     jackknife = jackknife_means(sums, sizes) / divisors if method.interval == "bca" else None
     low, high = interval(draws, value, method=method.interval, level=method.level, jackknife=jackknife)
+    differing = differing_clusters(sums)
     if method.test == "permutation":
         p = permutation_p(sums, resamples=method.resamples, seed=method.seed)
     elif method.test == "inversion":
-        p = p_by_inversion(draws, value, method=method.interval, jackknife=jackknife, clusters=len(sizes))
+        p = p_by_inversion(draws, value, method=method.interval, jackknife=jackknife, differing=differing)
     else:
-        p = p_value(draws, value, clusters=len(sizes))
+        p = p_value(draws, value, differing=differing)
     return Drawn(value=value, draws=draws, low=low, high=high, p_value=p)
 
 

@@ -6,7 +6,15 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from xfer_bench.stats.bootstrap import Floats, Numbers, generator_of, p_value, percentile_interval, resample_means
+from xfer_bench.stats.bootstrap import (
+    Floats,
+    Numbers,
+    differing_clusters,
+    generator_of,
+    p_value,
+    percentile_interval,
+    resample_means,
+)
 from xfer_bench.stats.intervals import interval, jackknife_means, p_by_inversion
 from xfer_bench.stats.mcnemar import Method as McNemarMethod
 from xfer_bench.stats.mcnemar import mcnemar_p
@@ -83,7 +91,7 @@ def _percentile(trial: Trial) -> Said:
     draws = trial.points * resample_means(sums, trial.sizes, resamples=_RESAMPLES, seed=trial.seed)
     low, high = percentile_interval(draws, level=LEVEL)
     observed = trial.points * sums.sum(axis=0) / trial.world.items
-    return Said(low=low, high=high, p_value=p_value(draws, observed, clusters=trial.world.clusters))
+    return Said(low=low, high=high, p_value=p_value(draws, observed, differing=differing_clusters(sums)))
 
 
 def _bootstrap(method: Literal["percentile", "basic", "bca"]) -> Rule:
@@ -94,7 +102,7 @@ def _bootstrap(method: Literal["percentile", "basic", "bca"]) -> Rule:
         draws = trial.points * resample_means(sums, sizes, resamples=_RESAMPLES, seed=trial.seed)
         observed = trial.points * sums.sum(axis=0) / trial.world.items
         known = trial.points * jackknife_means(sums, sizes) if method == "bca" else None
-        p = p_by_inversion(draws, observed, method=method, jackknife=known, clusters=len(sizes))
+        p = p_by_inversion(draws, observed, method=method, jackknife=known, differing=differing_clusters(sums))
         if method == "percentile":
             return Said(p_value=p)
         low, high = interval(draws, observed, method=method, level=LEVEL, jackknife=known)
@@ -147,7 +155,7 @@ def _crossed_bootstrap(trial: Trial) -> Said:
     draws = points * crossed_bootstrap(outcomes, trial.sizes, resamples=_RESAMPLES, seed=trial.seed)
     low, high = percentile_interval(draws, level=LEVEL)
     observed = trial.points * trial.sums.sum(axis=0) / trial.world.items
-    return Said(low=low, high=high, p_value=p_value(draws, observed, clusters=trial.world.clusters))
+    return Said(low=low, high=high, p_value=p_value(draws, observed, differing=differing_clusters(trial.sums)))
 
 
 def _seeds_resampled(trial: Trial) -> Said:
