@@ -260,7 +260,7 @@ def test_what_is_said_is_what_the_table_shows() -> None:
     assert max(percent("permutation", "rejection")) <= 5
     extreme = {"n": 100, "accuracy": 95}
     assert percent("BCa", "coverage", design="one pair", **extreme) == [93]
-    assert percent("BCa", "rejection", design="one pair", **extreme) == [7]
+    assert max(percent("BCa", "rejection", design="one pair", **extreme)) <= 5
     assert percent("basic", "coverage", design="accuracy", **extreme) == [88]
     dominant = {"design": "items and seeds", "n": 500, "seed_sd": 10}
     assert [percent("crossed bootstrap", "coverage", seeds=seeds, **dominant) for seeds in (3, 5, 10)] == [

@@ -53,7 +53,7 @@ def _cautions(name: str, n_clusters: int, n_seeds: int) -> Iterator[str]:
             "clusters, and p rejected 8 and 7 % without a gain; --permutation held its level"
         )
     if name == "bca" and n_clusters < FEWEST_ITEMS:
-        yield "BCa with few items and accuracies near 100: simulated intervals covered 93 % at 100, p rejected 7 %"
+        yield "BCa with few items and accuracies near 100: simulated intervals covered 93 % at 100"
     if name == "basic" and n_clusters < FEWEST_ITEMS:
         yield "basic intervals with few items and accuracies near 100: simulated ones covered 88 % at 100"
     if name == "random effects" and n_seeds < FEWEST_SEEDS:
