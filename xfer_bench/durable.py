@@ -72,6 +72,7 @@ def check_writable(*paths: Path) -> None:
     What is there already has to be a file that may be changed, or what `write_bytes` writes to as it is. Folders that
     are missing are not made, as others may be making them. Raises OSError with the file's name.
     """
+    probed: set[Path] = set()
     for path in paths:
         if _is_open(path):
             continue
@@ -83,7 +84,9 @@ def check_writable(*paths: Path) -> None:
                 raise OSError(errno.EACCES, "it may not be changed")
             if target.is_file() or not target.exists():
                 above = next(one for one in target.parents if one.exists())
-                tempfile.NamedTemporaryFile(dir=above, prefix=".").close()
+                if above not in probed:
+                    tempfile.NamedTemporaryFile(dir=above, prefix=".").close()
+                    probed.add(above)
 
 
 def write_json(path: Path, value: Any) -> None:

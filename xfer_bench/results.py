@@ -59,15 +59,16 @@ class Results:
             names = part.select(_FILE).row(0)
             path = self._predictions / file_name(names)
             kept = read_table(path, PREDICTIONS) if path.exists() else part.clear()
-            meanwhile, after = self._notes(path.name, part, kept, data)
-            self._note(path.name, meanwhile)
+            known = self._noted(path.name)
+            meanwhile, after = _notes(known, part, kept, data)
+            self._note(path.name, meanwhile, instead_of=known)
             kept = kept.join(part, on=_REPLACED, how="anti", nulls_equal=True)
             rows = pl.concat([kept, part]).sort("run", "language", "item", maintain_order=True)
             replaced = {_mark_name((*names, *cell)) for cell in part.select("language", "step").unique().iter_rows()}
             new = {_mark_name(cell): mark for cell, mark in (marks or {}).items()}
             old = {name: mark for name, mark in marks_of(path).items() if name not in replaced}
             write_table(path, rows, marks=old | {name: mark for name, mark in new.items() if name in replaced})
-            self._note(path.name, after)
+            self._note(path.name, after, instead_of=meanwhile)
 
     def holds(self, marks: Marks, *, with_data: bool = False) -> bool:
         """Whether everything with these marks was added, and nothing was changed since. Reads no predictions.
@@ -188,28 +189,8 @@ class Results:
         path = self._data / name
         return read_table(path, USES) if path.exists() else pl.DataFrame(schema=USES)
 
-    def _notes(
-        self, name: str, part: pl.DataFrame, held: pl.DataFrame, data: pl.DataFrame | None
-    ) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """USES of a file while it is replaced, and after that: a part's instead of those of the rows that are held.
-
-        While it is replaced nobody knows which of the two there are, so that others are joined with neither. Of rows
-        that nothing was known of, nothing is until they are gone.
-        """
-        cells, known = part.select(_REPLACED).unique(), self._noted(name)
-        new = pl.DataFrame(schema=USES)
-        if data is not None:
-            on = [*_COLUMN, *({"run", "step"} & {*data.columns})]
-            new = conform(cells.join(data, on=on, how="inner", nulls_equal=True), USES)
-        others = known.join(cells, on=_REPLACED, how="anti", nulls_equal=True)
-        old = known.join(new, on=_REPLACED, how="semi", nulls_equal=True)
-        unknown = held.join(known, on=_REPLACED, how="anti", nulls_equal=True)
-        sure = new.join(unknown, on=_REPLACED, how="anti", nulls_equal=True)
-        return pl.concat([others, old, sure]).unique(maintain_order=True), pl.concat([others, new])
-
-    def _note(self, name: str, uses: pl.DataFrame) -> None:
-        uses = uses.sort(_REPLACED, maintain_order=True)
-        if not uses.equals(self._noted(name)):
+    def _note(self, name: str, uses: pl.DataFrame, *, instead_of: pl.DataFrame) -> None:
+        if not uses.equals(instead_of):
             write_table(self._data / name, uses)
 
     @property
@@ -231,6 +212,27 @@ class Results:
     @property
     def _contrasts(self) -> Path:
         return self.folder / "contrasts.parquet"
+
+
+def _notes(
+    known: pl.DataFrame, part: pl.DataFrame, held: pl.DataFrame, data: pl.DataFrame | None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """USES of a file while it is replaced, and after that: a part's instead of those of the rows that are held.
+
+    While it is replaced nobody knows which of the two there are, so that others are joined with neither. Of rows
+    that nothing was known of, nothing is until they are gone.
+    """
+    cells, new = part.select(_REPLACED).unique(), pl.DataFrame(schema=USES)
+    if data is not None:
+        on = [*_COLUMN, *({"run", "step"} & {*data.columns})]
+        new = conform(cells.join(data, on=on, how="inner", nulls_equal=True), USES)
+    others = known.join(cells, on=_REPLACED, how="anti", nulls_equal=True)
+    old = known.join(new, on=_REPLACED, how="semi", nulls_equal=True)
+    unknown = held.join(known, on=_REPLACED, how="anti", nulls_equal=True)
+    sure = new.join(unknown, on=_REPLACED, how="anti", nulls_equal=True)
+    meanwhile = pl.concat([others, old, sure]).unique(maintain_order=True)
+    first, then = (uses.sort(_REPLACED, maintain_order=True) for uses in (meanwhile, pl.concat([others, new])))
+    return first, then
 
 
 def _whole(uses: pl.DataFrame) -> pl.DataFrame:

@@ -1,6 +1,5 @@
 """`table`: a paper's tables from a results folder, as Markdown, CSV or LaTeX; no torch."""
 
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from xfer_bench.report.findings import Findings
-    from xfer_bench.report.leaders import Target
-    from xfer_bench.report.sheets import Cell, Column, Sheet
+    from xfer_bench.report.sheets import Sheet
     from xfer_bench.stats.method import Method
 
 
@@ -61,7 +59,6 @@ class Adjust(StrEnum):
     NONE = "none"
 
 
-_KEYS = ("task", "variant", "split", "setting", "target")
 _ENDINGS = {".md": As.MARKDOWN, ".csv": As.CSV, ".tex": As.LATEX}
 
 
@@ -130,7 +127,7 @@ def _sheets(
 ) -> "Sequence[Sheet]":
     """The tables; full: for programs, with what people read in titles and captions in columns or their heads."""
     from xfer_bench.metrics import baseline_arm
-    from xfer_bench.report.paper_tables import language_tables, main_table
+    from xfer_bench.report.paper_tables import language_tables, main_table, with_full_heads, with_target_columns
 
     if name is Name.ARMS:
         return [_arms(given)]
@@ -141,38 +138,9 @@ def _sheets(
         return [_ranks(given, chosen, method, full=full)]
     found = _findings(given, method, baseline=chosen, uncertainty=uncertainty)
     if name is Name.MAIN:
-        return [_spelt_out(main_table(found), found.targets) if full else main_table(found)]
+        return [with_full_heads(main_table(found), found.targets) if full else main_table(found)]
     sheets = language_tables(found)
-    return [_keyed(*one) for one in zip(sheets, found.targets, strict=True)] if full else sheets
-
-
-def _keyed(sheet: "Sheet", *targets: "Target") -> "Sheet":
-    """With the target before each row, one for all blocks or one for each; and no word of a column's name twice."""
-    from xfer_bench.report.sheets import Column
-
-    each = targets * len(sheet.blocks) if len(targets) == 1 else targets
-    blocks = [
-        replace(block, rows=tuple((*target, *map(_once, sheet.columns, row)) for row in block.rows))
-        for block, target in zip(sheet.blocks, each, strict=True)
-    ]
-    return replace(sheet, columns=(*(Column(name, text=True) for name in _KEYS), *sheet.columns), blocks=tuple(blocks))
-
-
-def _once(column: "Column", cell: "Cell") -> "Cell":
-    if cell is None or isinstance(cell, str) or cell.name != column.head:
-        return cell
-    return replace(cell, name="")
-
-
-def _spelt_out(sheet: "Sheet", targets: "Sequence[Target]") -> "Sheet":
-    """With all that there is to a target in the heads of its columns."""
-    from xfer_bench.report.findings import target_heads
-
-    heads = {
-        head: f"{task} ({', '.join([*about, *([f'after {trained}'] if trained != task else [])])})"
-        for (task, *about, trained), head in target_heads(targets).items()
-    }
-    return replace(sheet, columns=tuple(replace(one, group=heads.get(one.group, one.group)) for one in sheet.columns))
+    return [with_target_columns(*one) for one in zip(sheets, found.targets, strict=True)] if full else sheets
 
 
 def _findings(given: Given, method: "Method", *, baseline: str, uncertainty: Shown) -> "Findings":
@@ -206,22 +174,28 @@ def _seeds(given: Given, baseline: str, *, full: bool) -> "Sequence[Sheet]":
     import polars as pl
 
     from xfer_bench.frames import STAGES
+    from xfer_bench.metrics import why_unpaired
     from xfer_bench.report.appendix import seed_tables
     from xfer_bench.report.leaders import target_of
+    from xfer_bench.report.paper_tables import with_target_columns
     from xfer_bench.stats.collapse import collapsed
     from xfer_bench.stats.outcomes import pairings
 
     ours, _ = given.apart(reference=baseline)
     several = list(pairings(ours, baseline=baseline))
     if not several:
-        raise ResultsError(f"no run shares its task, setting and target seed with a run of the baseline {baseline!r}")
+        raise ResultsError(why_unpaired(given.predictions, baseline=baseline))
     stages = pl.DataFrame(schema=STAGES) if given.stages is None else given.stages
     sheets = seed_tables(several, stages, collapsed={one.run for one in collapsed(stages)})
-    return [_keyed(sheet, target_of(one)) for sheet, one in zip(sheets, several, strict=True)] if full else sheets
+    if not full:
+        return sheets
+    return [with_target_columns(sheet, target_of(one)) for sheet, one in zip(sheets, several, strict=True)]
 
 
 def _ranks(given: Given, baseline: str, method: "Method", *, full: bool) -> "Sheet":
     from xfer_bench.report.appendix import rank_table
+    from xfer_bench.report.leaders import target_of
+    from xfer_bench.report.paper_tables import with_target_columns
     from xfer_bench.report.ranks import rank_settings
     from xfer_bench.stats.ranking import rank
 
@@ -230,7 +204,4 @@ def _ranks(given: Given, baseline: str, method: "Method", *, full: bool) -> "She
     found = rank(ours, baseline=baseline, resamples=resamples, seed=seed, level=level)
     settings = rank_settings(baseline=baseline, resamples=resamples, seed=seed, level=level)
     sheet = rank_table(found, settings={**settings, "select": given.select})
-    if not full:
-        return sheet
-    targets = [(one.task, one.variant, one.split, one.setting, one.target) for one in found]
-    return _keyed(sheet, *targets)
+    return with_target_columns(sheet, *map(target_of, found)) if full else sheet

@@ -74,7 +74,7 @@ def power_caption(numbers: pl.DataFrame) -> str:
         "; light bars: over items and seeds" if numbers["smallest_both"].is_not_null().any() else
         "; for other seeds there are too few seeds (3 are needed)"
     )  # fmt: skip
-    cells = numbers.group_by(TARGET).agg(pl.col("arm").n_unique() * pl.col("language").n_unique() > pl.len())
+    cells = numbers.group_by(TARGET).agg(lacking=pl.col("arm").n_unique() * pl.col("language").n_unique() > pl.len())
     return caption(
         f"Bars: gains over {numbers['baseline'][0]} too small to be found with {power} power by a two-sided test at "
         f"{1 - numbers['level'][0]:.2g}, from the standard errors observed over clusters of items, for these "
@@ -83,7 +83,7 @@ def power_caption(numbers: pl.DataFrame) -> str:
         average_text(numbers),
         f"{items_text(numbers)}; {seeds_text(numbers)}",
         "Neither bar nor mark: the answers differ from the baseline's in no cluster, or in all by the same"
-        if cells["arm"].any()
+        if cells["lacking"].any()
         else "",
         significance_text(numbers),
         seen_text(numbers),

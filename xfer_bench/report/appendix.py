@@ -105,7 +105,7 @@ def seed_tables(
 
 def rank_table(rankings: Sequence[Ranking], *, settings: Settings) -> Sheet:
     """The arms of each target by their headline gain, with the ranks that they may have and groups of ties."""
-    heads = target_heads([(one.task, one.variant, one.split, one.setting, one.target) for one in rankings])
+    heads = target_heads([target_of(one) for one in rankings])
     blocks = []
     for one, head in zip(rankings, heads.values(), strict=True):
         rows = tuple(

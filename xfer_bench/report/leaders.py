@@ -10,7 +10,7 @@ import polars as pl
 from xfer_bench.stats.estimates import Comparison, significant
 from xfer_bench.stats.gains import arm_gains
 from xfer_bench.stats.outcomes import Pairing, pairings
-from xfer_bench.stats.ranking import rank_arms
+from xfer_bench.stats.ranking import Ranking, rank_arms
 
 # Task, variant, split, setting and target.
 Target: TypeAlias = tuple[str, str, str, str, str]
@@ -31,7 +31,7 @@ class Leader:
     arm: str
 
 
-def target_of(one: Comparison | Pairing) -> Target:
+def target_of(one: Comparison | Pairing | Ranking) -> Target:
     """What is one target: also the same task as published and repaired are two."""
     return one.task, one.variant, one.split, one.setting, one.target
 

@@ -11,6 +11,7 @@ from xfer_bench.report.findings import COLLAPSED, CONTROL, SEEN, SIGNIFICANT, Fi
 from xfer_bench.report.leaders import Leader, Target, target_of
 from xfer_bench.report.sheets import Block, Cell, Column, Number, Sheet, slug
 from xfer_bench.stats.estimates import AVERAGES, AVG, AVG_PUBLISHED, AVG_UNSEEN, ENGLISH, Comparison, significant
+from xfer_bench.stats.outcomes import TARGET
 from xfer_bench.tasks.task import PUBLISHED
 
 _AVERAGES: Mapping[str, str] = {AVG_UNSEEN: "unseen", AVG: "avg", AVG_PUBLISHED: "published avg"}
@@ -219,3 +220,22 @@ def _unique(name: str, taken: dict[str, int]) -> str:
     """Two targets whose names differ by signs alone have two labels all the same."""
     taken[name] = taken.get(name, 0) + 1
     return name if taken[name] == 1 else f"{name}-{taken[name]}"
+
+
+def with_target_columns(sheet: Sheet, *targets: Target) -> Sheet:
+    """For programs: the target in columns before each row, one for all blocks or one for each."""
+    each = targets * len(sheet.blocks) if len(targets) == 1 else targets
+    blocks = tuple(
+        replace(block, rows=tuple((*target, *row) for row in block.rows))
+        for block, target in zip(sheet.blocks, each, strict=True)
+    )
+    return replace(sheet, columns=(*(Column(name, text=True) for name in TARGET), *sheet.columns), blocks=blocks)
+
+
+def with_full_heads(sheet: Sheet, targets: Sequence[Target]) -> Sheet:
+    """For programs: with all that there is to a target in the heads of its columns."""
+    heads = {
+        head: f"{task} ({', '.join([*about, *([f'after {trained}'] if trained != task else [])])})"
+        for (task, *about, trained), head in target_heads(targets).items()
+    }
+    return replace(sheet, columns=tuple(replace(one, group=heads.get(one.group, one.group)) for one in sheet.columns))

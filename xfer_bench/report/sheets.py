@@ -203,7 +203,8 @@ def _flat(sheet: Sheet, block: Block, row: Sequence[Cell]) -> Iterator[tuple[str
         yield "block", safe(block.title)
     for column, cell in zip(sheet.columns, row, strict=True):
         if isinstance(cell, Number):
-            name = f"{column.name} {cell.name}".strip()
+            # A quantity that the head names already is not named again.
+            name = column.name if cell.name == column.head else f"{column.name} {cell.name}".strip()
             extra = (("low", cell.low), ("high", cell.high), ("standard error", cell.error))
             several = {name: cell.value} | {f"{column.name} {part}": value for part, value in cell.more}
             several |= {f"{name} {part}": value for part, value in extra if value is not None}

@@ -37,16 +37,14 @@ def _too_few(n_clusters: int) -> str:
 def _cautions(name: str, n_clusters: int, n_seeds: int) -> Iterator[str]:
     bootstrap = name in {"bootstrap", "percentile", "inversion", "basic", "bca"}
     crossed = name == "crossed bootstrap"
-    if (bootstrap or crossed or name == "random effects") and smallest_p(n_clusters) > REJECTED:
+    if smallest_p(n_clusters) > REJECTED and (bootstrap or crossed):
         least = f"{float(smallest_p(n_clusters)):.4g} or more" if n_clusters > 1 else "1"
-        what = (
-            f"its intervals are far too narrow, and its p is held at {least}, as flipping the signs of so few can give "
-            "no smaller one"
-        )
         yield (
-            f"{_too_few(n_clusters)} {'for a bootstrap' if bootstrap or crossed else 'to tell how items vary'}"
-            f"{f': {what}' if bootstrap or crossed else ''}; score more items"
+            f"{_too_few(n_clusters)} for a bootstrap: its intervals are far too narrow, and its p is held at {least}, "
+            "as flipping the signs of so few can give no smaller one; score more items"
         )
+    if smallest_p(n_clusters) > REJECTED and name == "random effects":
+        yield f"{_too_few(n_clusters)} to tell how items vary; score more items"
     if bootstrap and n_clusters < FEW_CLUSTERS:
         yield (
             f"{n_clusters} clusters are few for a bootstrap: simulated intervals covered 91 and 93 % at 10 and 20 "

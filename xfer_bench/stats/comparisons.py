@@ -14,14 +14,13 @@ from xfer_bench.stats.intervals import simultaneous
 from xfer_bench.stats.measures import Measured, measure
 from xfer_bench.stats.method import Method
 from xfer_bench.stats.multiplicity import adjust
-from xfer_bench.stats.outcomes import pairings
+from xfer_bench.stats.outcomes import TARGET, pairings
 from xfer_bench.stats.variants import BOTH, narrow
 from xfer_bench.tasks.task import PUBLISHED, REPAIRED
 
 PRIMARY = "primary"
 
 _USUAL = Method()
-_TARGET = ["task", "variant", "split", "setting", "target"]
 
 
 def compare(
@@ -96,10 +95,10 @@ def _remedy(predictions: pl.DataFrame, *, arms: Sequence[str] | None, baseline: 
 
 def _meet(predictions: pl.DataFrame, *, arms: Sequence[str] | None, baseline: str) -> bool:
     """Whether the baseline and another arm were scored on one target at all."""
-    rows = targets_only(predictions).select(*_TARGET, "arm").unique()
+    rows = targets_only(predictions).select(*TARGET, "arm").unique()
     others = rows.filter(pl.col("arm") != baseline if arms is None else pl.col("arm").is_in(arms))
     there = rows.filter(arm=baseline)
-    return not others.join(there, on=_TARGET, how="semi", nulls_equal=True).is_empty()
+    return not others.join(there, on=TARGET, how="semi", nulls_equal=True).is_empty()
 
 
 def comparison_frame(comparisons: Sequence[Comparison]) -> pl.DataFrame:

@@ -153,11 +153,7 @@ def simultaneous(draws: Floats, observed: Floats, *, level: float = 0.95) -> tup
 
 
 def pair_differences(
-    draws: Floats,
-    observed: Floats,
-    *,
-    pairs: Sequence[tuple[int, int]] | None = None,
-    level: float = 0.95,
+    draws: Floats, observed: Floats, *, pairs: Sequence[tuple[int, int]] | None = None, level: float = 0.95
 ) -> Iterator[PairDifference]:
     """Differences of pairs of systems with percentile intervals and the bootstrap's p-values, one pair after another.
 

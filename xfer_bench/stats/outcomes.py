@@ -15,7 +15,7 @@ from xfer_bench.tasks import TASKS
 
 MISSING = -1
 
-_TARGET = ["task", "variant", "split", "setting", "target"]
+TARGET = ["task", "variant", "split", "setting", "target"]
 _SEEDS = ["intermediate_seed", "target_seed"]
 _RUN = ["arm", "run", *_SEEDS]
 
@@ -131,13 +131,13 @@ def pairings(predictions: pl.DataFrame, *, baseline: str, arms: Collection[str] 
     """
     targets = targets_only(predictions)
     check_named(targets, "arm", "run", "task", "split", "language")
-    for key, rows in sorted(targets.partition_by(_TARGET, as_dict=True).items(), key=lambda part: [*map(str, part[0])]):
-        for name, value in zip(_TARGET, map(str, key), strict=True):
+    for key, rows in sorted(targets.partition_by(TARGET, as_dict=True).items(), key=lambda part: [*map(str, part[0])]):
+        for name, value in zip(TARGET, map(str, key), strict=True):
             check_printable(value, what=name)
         chosen = rows if arms is None else rows.filter(pl.col("arm").is_in([*arms, baseline]))
         matched = _matched_runs(chosen, baseline)
         if not matched.is_empty():
-            yield _pairing(dict(zip(_TARGET, map(str, key), strict=True)), chosen, matched, baseline)
+            yield _pairing(dict(zip(TARGET, map(str, key), strict=True)), chosen, matched, baseline)
 
 
 def _matched_runs(rows: pl.DataFrame, baseline: str) -> pl.DataFrame:
